@@ -1,0 +1,105 @@
+//! The machine that a capture was recorded on.
+
+use std::path::Path;
+
+use super::optional;
+use crate::error::{Fault, Place, TraceError};
+
+/// The machine that a capture was recorded on; what no file tells is `None` or empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// Kernel release, from `uname`.
+    pub kernel: Option<String>,
+    /// True if `uname` says that the kernel is preemptible.
+    pub preemptible: bool,
+    /// Kernel command line.
+    pub cmdline: Option<String>,
+    /// Possible CPUs.
+    pub cpus_possible: Vec<u32>,
+    /// Online CPUs.
+    pub cpus_online: Vec<u32>,
+    /// CPUs of each node, by node number.
+    pub nodes: Vec<(u32, Vec<u32>)>,
+    /// Page size in bytes.
+    pub page_bytes: Option<u32>,
+}
+
+impl Machine {
+    pub(super) fn read(dir: &Path) -> Result<Self, TraceError> {
+        let text = |name: &str| optional(&dir.join(name));
+        let list = |name: &str| -> Result<Vec<u32>, TraceError> {
+            match text(name)? {
+                None => Ok(Vec::new()),
+                Some(text) => cpu_list(text.trim()).ok_or_else(|| fault(dir, name, 1, "a CPU list such as 0-3,8", &text)),
+            }
+        };
+        let uname = text("uname")?;
+        let page_bytes = match text("page_size")? {
+            None => None,
+            Some(text) => {
+                let bytes = text.trim().parse::<u32>().ok().filter(|bytes| bytes.is_power_of_two() && *bytes >= 4096);
+                Some(bytes.ok_or_else(|| fault(dir, "page_size", 1, "a power of two from 4096", &text))?)
+            }
+        };
+        Ok(Self {
+            kernel: uname.as_deref().and_then(|uname| uname.split_whitespace().nth(2)).map(str::to_owned),
+            preemptible: uname.as_deref().is_some_and(|uname| uname.contains("PREEMPT")),
+            cmdline: text("cmdline")?.map(|text| text.trim().to_owned()),
+            cpus_possible: list("cpu_possible")?,
+            cpus_online: list("cpu_online")?,
+            nodes: nodes(dir, &text("nodes")?.unwrap_or_default())?,
+            page_bytes,
+        })
+    }
+}
+
+fn nodes(dir: &Path, text: &str) -> Result<Vec<(u32, Vec<u32>)>, TraceError> {
+    let mut nodes = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let parsed = line
+            .split_once(' ')
+            .map_or(Some((line, "")), Some)
+            .and_then(|(node, cpus)| Some((node.strip_prefix("node")?.parse().ok()?, cpu_list(cpus.trim())?)));
+        nodes.push(parsed.ok_or_else(|| fault(dir, "nodes", number, "`nodeN` and a CPU list", line))?);
+    }
+    nodes.sort_unstable();
+    Ok(nodes)
+}
+
+/// The numbers of a list such as `0-3,8`; `None` if it is not one.
+fn cpu_list(text: &str) -> Option<Vec<u32>> {
+    /// As many CPUs as any kernel supports: a longer range is damage.
+    const MAX: usize = 65_536;
+    let mut cpus = Vec::new();
+    for part in text.split(',').filter(|part| !part.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        if last.checked_sub(first)? as usize + cpus.len() >= MAX {
+            return None;
+        }
+        cpus.extend(first..=last);
+    }
+    Some(cpus)
+}
+
+fn fault(dir: &Path, name: &str, line: u64, expected: &'static str, found: &str) -> TraceError {
+    let found = crate::parse::excerpt(found.as_bytes());
+    TraceError::malformed(
+        &dir.join(name),
+        Fault { section: name.to_owned().into(), place: Place::Line(line), expected: expected.into(), found },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_lists() {
+        assert_eq!(cpu_list("0-3,8"), Some(vec![0, 1, 2, 3, 8]));
+        assert_eq!(cpu_list(""), Some(vec![]));
+        assert_eq!(cpu_list("3-1"), None);
+        assert_eq!(cpu_list("0-4000000000"), None);
+        assert_eq!(cpu_list("x"), None);
+    }
+}

@@ -1,0 +1,68 @@
+//! A capture directory: a trace together with the kernel's own figures for the same run.
+//!
+//! | file | content |
+//! |---|---|
+//! | `trace.dat` | the trace |
+//! | `slab.before`, `slab.after` | all of `/sys/kernel/slab`, see [`snapshot`] |
+//! | `slabinfo.*`, `buddyinfo.*`, … | other `/proc` files at those moments |
+//! | `uname`, `cmdline`, `cpu_possible`, `cpu_online`, `nodes`, `page_size` | the machine, see [`machine`] |
+
+pub mod machine;
+pub mod snapshot;
+
+use std::path::{Path, PathBuf};
+
+use crate::error::TraceError;
+pub use machine::Machine;
+pub use snapshot::SlabSnapshot;
+
+/// The text files of a capture directory, read.
+#[derive(Debug, Clone)]
+pub struct Capture {
+    /// The directory.
+    pub dir: PathBuf,
+    /// The trace in it.
+    pub trace: PathBuf,
+    /// The machine it was recorded on.
+    pub machine: Machine,
+    /// `slab.before`, if present.
+    pub before: Option<SlabSnapshot>,
+    /// `slab.after`, if present.
+    pub after: Option<SlabSnapshot>,
+}
+
+impl Capture {
+    /// Reads a capture directory; the trace itself is only located.
+    ///
+    /// # Errors
+    ///
+    /// If there is no trace in the directory, or a file cannot be read or understood.
+    pub fn open(dir: &Path) -> Result<Self, TraceError> {
+        let trace = dir.join("trace.dat");
+        if !trace.is_file() {
+            let what = if dir.join("perf.data").is_file() {
+                "a capture whose trace is a perf.data, which this version cannot read; expected a file trace.dat".to_owned()
+            } else {
+                "not a capture directory: expected a file trace.dat in it".to_owned()
+            };
+            return Err(TraceError::Unsupported { path: dir.to_owned(), what });
+        }
+        let snapshot = |name: &str| optional(&dir.join(name))?.map(|text| snapshot::parse(&dir.join(name), &text)).transpose();
+        Ok(Self {
+            dir: dir.to_owned(),
+            trace,
+            machine: Machine::read(dir)?,
+            before: snapshot("slab.before")?,
+            after: snapshot("slab.after")?,
+        })
+    }
+}
+
+/// The text of a file, or `None` if it does not exist. Bytes that are not UTF-8 are replaced.
+fn optional(path: &Path) -> Result<Option<String>, TraceError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(TraceError::io(path, "cannot read", error)),
+    }
+}

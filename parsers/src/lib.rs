@@ -1,0 +1,34 @@
+//! Reads kernel memory traces: bytes in, typed events out.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`event`] | the one vocabulary that every input format is turned into |
+//! | [`recording`] | a decoded trace: events per CPU, names, marks, and what was lost |
+//! | [`merge`] | per-CPU streams into one order |
+//! | [`tracedat`] | trace-cmd files, versions 6 and 7 |
+//! | [`eventformat`] | the text that describes an event's fields |
+//! | [`ring`] | the kernel's ring-buffer sub-buffers |
+//! | [`kmem`] | a record's payload to an [`event::Event`], by the file's own formats |
+//! | [`capture`] | a capture directory: a trace with the kernel's own figures |
+//! | [`mapped`] | memory-mapped files that survive being truncated (the only unsafe code) |
+//!
+//! Nothing in a file is trusted: bad input is a [`TraceError`] with an offset, or a loss counted in
+//! [`recording::Accounting`], never a panic.
+
+#![deny(unsafe_code)]
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, reason = "tests may panic"))]
+
+pub mod capture;
+pub mod error;
+pub mod event;
+pub mod eventformat;
+pub mod kmem;
+pub mod mapped;
+pub mod merge;
+mod parse;
+pub mod recording;
+pub mod ring;
+pub mod tracedat;
+
+pub use error::TraceError;

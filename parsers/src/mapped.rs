@@ -1,0 +1,226 @@
+//! Memory-mapped files that survive being truncated while they are read.
+//!
+//! Touching a page of a mapping beyond the file's new end raises `SIGBUS`, which by default kills the
+//! process. Here a handler puts a page of zeroes in its place and notes it; whoever reads a
+//! [`MappedFile`] asks [`MappedFile::check`] at the end and gets [`TraceError::Shrank`].
+//!
+//! This is the only module of the crate with unsafe code.
+
+#![allow(unsafe_code, reason = "mmap and a signal handler have no safe interface")]
+
+use std::fs::File;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use memmap2::Mmap;
+
+use crate::error::TraceError;
+
+/// A file's content, mapped read-only.
+#[derive(Debug)]
+pub struct MappedFile {
+    path: PathBuf,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Mapped {
+        map: Mmap,
+        slot: &'static Slot,
+    },
+    /// Empty files cannot be mapped, and with every slot taken a mapping could not be guarded.
+    Read(Vec<u8>),
+}
+
+impl MappedFile {
+    /// Maps a regular file.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be opened or mapped, or is not a regular file.
+    pub fn open(path: &Path) -> Result<Self, TraceError> {
+        let file = File::open(path).map_err(|error| TraceError::io(path, "cannot open", error))?;
+        let metadata = file.metadata().map_err(|error| TraceError::io(path, "cannot look at", error))?;
+        if !metadata.is_file() {
+            let kind = if metadata.is_dir() { "a directory" } else { "not a regular file" };
+            return Err(TraceError::Unsupported { path: path.to_owned(), what: format!("{kind}; expected a trace file") });
+        }
+        let content = if metadata.len() == 0 { Content::Read(Vec::new()) } else { map(&file, path)? };
+        Ok(Self { path: path.to_owned(), content })
+    }
+
+    /// Path it was opened by.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Fails if any byte read so far came from beyond the file's end.
+    ///
+    /// # Errors
+    ///
+    /// [`TraceError::Shrank`] if the file was truncated and the missing part was touched.
+    pub fn check(&self) -> Result<(), TraceError> {
+        match &self.content {
+            // ORDERING: Acquire pairs with the handler's Release; a reader on another thread has been
+            // joined by now, so its faults happen before this load either way.
+            Content::Mapped { map, slot } if slot.hit.load(Ordering::Acquire) => {
+                Err(TraceError::Shrank { path: self.path.clone(), mapped_bytes: map.len() as u64 })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Deref for MappedFile {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.content {
+            Content::Mapped { map, .. } => map,
+            Content::Read(bytes) => bytes,
+        }
+    }
+}
+
+impl Drop for MappedFile {
+    fn drop(&mut self) {
+        if let Content::Mapped { slot, .. } = &self.content {
+            slot.release();
+        }
+    }
+}
+
+fn map(file: &File, path: &Path) -> Result<Content, TraceError> {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(install_handler);
+    let Some(slot) = Slot::claim() else {
+        return std::fs::read(path).map(Content::Read).map_err(|error| TraceError::io(path, "cannot read", error));
+    };
+    // SAFETY: the mapping is private and read-only. Another process may still change the bytes under
+    // us; everything read from them is treated as untrusted, and a truncation is caught by the handler.
+    match unsafe { Mmap::map(file) } {
+        Ok(map) => {
+            slot.cover(map.as_ptr().addr(), map.len());
+            Ok(Content::Mapped { map, slot })
+        }
+        Err(error) => {
+            slot.release();
+            Err(TraceError::io(path, "cannot map", error))
+        }
+    }
+}
+
+/// One guarded address range. `end` 0: free, 1: claimed but covering nothing yet.
+#[derive(Debug)]
+struct Slot {
+    start: AtomicUsize,
+    end: AtomicUsize,
+    hit: AtomicBool,
+}
+
+const UNUSED: usize = 0;
+const CLAIMED: usize = 1;
+static SLOTS: [Slot; 32] = [const { Slot { start: AtomicUsize::new(0), end: AtomicUsize::new(UNUSED), hit: AtomicBool::new(false) } }; 32];
+
+impl Slot {
+    fn claim() -> Option<&'static Self> {
+        let free = |slot: &&Slot| {
+            // ORDERING: Acquire pairs with the Release in `release`, so that the previous owner's
+            // writes to `start` and `hit` come before ours.
+            slot.end.compare_exchange(UNUSED, CLAIMED, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        };
+        let slot = SLOTS.iter().find(free)?;
+        slot.hit.store(false, Ordering::Relaxed);
+        Some(slot)
+    }
+
+    fn cover(&self, start: usize, bytes: usize) {
+        self.start.store(start, Ordering::Relaxed);
+        // ORDERING: Release publishes `start` to the handler's Acquire load of `end`.
+        self.end.store(start.saturating_add(bytes), Ordering::Release);
+    }
+
+    fn release(&self) {
+        // ORDERING: Release; see `claim`. The mapping is dropped after this: its last read has happened.
+        self.end.store(UNUSED, Ordering::Release);
+    }
+
+    fn covers(&self, address: usize) -> bool {
+        // ORDERING: Acquire pairs with `cover`.
+        let end = self.end.load(Ordering::Acquire);
+        address < end && address >= self.start.load(Ordering::Relaxed)
+    }
+}
+
+fn install_handler() {
+    // SAFETY: an all-zero `sigaction` is a valid value of this C struct.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = on_sigbus as *const () as usize;
+    action.sa_flags = libc::SA_SIGINFO;
+    // SAFETY: both pointers are valid for the call; the handler below only does what signal handlers may.
+    unsafe { libc::sigaction(libc::SIGBUS, &raw const action, std::ptr::null_mut()) };
+}
+
+/// Replaces a vanished page of a guarded mapping by zeroes; any other `SIGBUS` stays fatal.
+extern "C" fn on_sigbus(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: with SA_SIGINFO the kernel passes a valid `siginfo_t`, whose address field is set for SIGBUS.
+    let address = unsafe { (*info).si_addr() }.addr();
+    let Some(slot) = SLOTS.iter().find(|slot| slot.covers(address)) else {
+        // SAFETY: resetting a signal to its default is async-signal-safe. Returning repeats the
+        // faulting access, which now kills the process as it would have without us.
+        unsafe { libc::signal(libc::SIGBUS, libc::SIG_DFL) };
+        return;
+    };
+    // SAFETY: sysconf is async-signal-safe.
+    let page_bytes = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
+    let page = std::ptr::with_exposed_provenance_mut::<libc::c_void>(address & !(page_bytes - 1));
+    // SAFETY: the page lies in a mapping that a live `MappedFile` owns, so replacing it touches nobody
+    // else's memory; mmap is a plain system call and safe in a handler.
+    let mapped = unsafe { libc::mmap(page, page_bytes, libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED, -1, 0) };
+    if mapped == libc::MAP_FAILED {
+        // SAFETY: as above; without memory for a page the process cannot go on.
+        unsafe { libc::signal(libc::SIGBUS, libc::SIG_DFL) };
+        return;
+    }
+    // ORDERING: Release pairs with the Acquire in `check`.
+    slot.hit.store(true, Ordering::Release);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_truncated_file_reads_as_zeroes_and_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("shrinks");
+        std::fs::write(&path, vec![7_u8; 64 * 1024]).unwrap();
+        let mapped = MappedFile::open(&path).unwrap();
+        assert_eq!(mapped[0], 7);
+        mapped.check().unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(4096).unwrap();
+        assert_eq!(mapped[60 * 1024], 0);
+        assert!(matches!(mapped.check(), Err(TraceError::Shrank { mapped_bytes: 65536, .. })));
+    }
+
+    #[test]
+    fn a_directory_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = MappedFile::open(dir.path()).unwrap_err();
+        assert!(error.to_string().contains("a directory; expected a trace file"), "{error}");
+    }
+
+    #[test]
+    fn slots_are_returned() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, b"x").unwrap();
+        for _ in 0..1000 {
+            assert!(matches!(MappedFile::open(&path).unwrap().content, Content::Mapped { .. }));
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The blocks that both versions share: header info, event formats, command lines.
+
+use nom::Parser;
+use nom::bytes::complete::tag;
+use nom::error::context;
+
+use super::Problem;
+use super::preamble::plausible_page;
+use crate::error::Fault;
+use crate::eventformat::{self, EventFormat, FieldKind};
+use crate::parse::{Cursor, Endian, Origin, cstr, u32, u64};
+
+/// What the shared blocks say.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Blocks {
+    pub(super) header_page: HeaderPage,
+    pub(super) formats: Vec<EventFormat>,
+    /// Formats that could not be understood: their events stay unknown.
+    pub(super) bad_formats: Vec<String>,
+}
+
+/// The layout of sub-buffers, from the `header_page` text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct HeaderPage {
+    /// Bytes of a kernel `long`: 4 or 8.
+    pub(super) long_bytes: usize,
+    /// Size of a sub-buffer; 0 if the text does not tell.
+    pub(super) sub_buffer_bytes: usize,
+}
+
+/// Far above what any kernel has; a larger number is damage.
+const MAX_SYSTEMS: u32 = 65_536;
+const MAX_EVENTS: u32 = 65_536;
+const MAX_FORMAT_BYTES: u64 = 16 << 20;
+
+/// HEADER INFO: the formats of sub-buffers and of record headers.
+pub(super) fn header_info(cursor: &mut Cursor<'_>, endian: Endian, origin: impl Fn(usize) -> Origin) -> Result<HeaderPage, Problem> {
+    cursor.enter("header info");
+    cursor.read(|input| context("`header_page` and NUL", tag(&b"header_page\0"[..])).parse(input))?;
+    let bytes = cursor.read(u64(endian))?;
+    if bytes == 0 {
+        let what = "recorded by a kernel of 2.6.30 or older, whose ring buffer has another layout; it cannot be read";
+        return Err(Problem::Unsupported(what.to_owned()));
+    }
+    let at = cursor.position();
+    let text = cursor.take(bytes, "the header_page text")?;
+    let page = header_page(text, origin(at))?;
+    cursor.read(|input| context("`header_event` and NUL", tag(&b"header_event\0"[..])).parse(input))?;
+    let bytes = cursor.read(u64(endian))?;
+    cursor.take(bytes, "the header_event text")?;
+    Ok(page)
+}
+
+fn header_page(text: &[u8], origin: Origin) -> Result<HeaderPage, Fault> {
+    // The text is a format file without its head.
+    let mut whole = b"name: header_page\nID: 0\nformat:\n".to_vec();
+    let added = whole.len();
+    whole.extend_from_slice(text);
+    let format = eventformat::parse_at("ring buffer", &whole, shifted_back(origin, added))?;
+    let cursor = Cursor::new(text, origin, "header_page");
+    let commit = format.field("commit").ok_or_else(|| cursor.fault("a field `commit`"))?;
+    let data = format.field("data").ok_or_else(|| cursor.fault("a field `data`"))?;
+    if !matches!(commit.size, 4 | 8) || commit.offset != 8 || commit.kind != FieldKind::Integer {
+        return Err(cursor.fault("`commit` at offset 8 with 4 or 8 bytes"));
+    }
+    let total = u64::from(data.offset) + u64::from(data.size);
+    let sub_buffer_bytes = if plausible_page(total) { total as usize } else { 0 };
+    Ok(HeaderPage { long_bytes: commit.size as usize, sub_buffer_bytes })
+}
+
+fn shifted_back(origin: Origin, by: usize) -> Origin {
+    match origin {
+        Origin::File(at) => Origin::File(at.saturating_sub(by as u64)),
+        block @ Origin::Block(_) => block,
+    }
+}
+
+/// FTRACE EVENT FORMATS: the tracer's own events, of which markers (`print`) are wanted.
+pub(super) fn ftrace_formats(cursor: &mut Cursor<'_>, endian: Endian, blocks: &mut Blocks) -> Result<(), Fault> {
+    cursor.enter("ftrace event formats");
+    let at_count = cursor.clone();
+    let count = cursor.read(u32(endian))?;
+    if count > MAX_EVENTS {
+        return Err(at_count.fault("at most 65536 events"));
+    }
+    for number in 0..count {
+        cursor.enter(format!("ftrace event formats, event {number}"));
+        one_format(cursor, endian, "ftrace", blocks)?;
+    }
+    Ok(())
+}
+
+/// EVENT FORMATS: systems and their events.
+pub(super) fn event_formats(cursor: &mut Cursor<'_>, endian: Endian, blocks: &mut Blocks) -> Result<(), Fault> {
+    cursor.enter("event formats");
+    let at_count = cursor.clone();
+    let systems = cursor.read(u32(endian))?;
+    if systems > MAX_SYSTEMS {
+        return Err(at_count.fault("at most 65536 systems"));
+    }
+    for _ in 0..systems {
+        cursor.enter("event formats");
+        let system = String::from_utf8_lossy(cursor.read(cstr)?).into_owned();
+        let at_count = cursor.clone();
+        let events = cursor.read(u32(endian))?;
+        if events > MAX_EVENTS {
+            return Err(at_count.fault("at most 65536 events in a system"));
+        }
+        for number in 0..events {
+            cursor.enter(format!("event formats, system {system}, event {number}"));
+            one_format(cursor, endian, &system, blocks)?;
+        }
+    }
+    Ok(())
+}
+
+fn one_format(cursor: &mut Cursor<'_>, endian: Endian, system: &str, blocks: &mut Blocks) -> Result<(), Fault> {
+    let at_size = cursor.clone();
+    let bytes = cursor.read(u64(endian))?;
+    if bytes > MAX_FORMAT_BYTES {
+        return Err(at_size.fault("a format text of at most 16 MiB"));
+    }
+    let text = cursor.take(bytes, "a format text")?;
+    match eventformat::parse(system, text) {
+        Ok(format) => blocks.formats.push(format),
+        // Other systems' formats may hold C that nobody needs here; ours must be right, or the
+        // records would be lost one by one without a reason.
+        Err(fault) if system == "kmem" => {
+            return Err(Fault { section: format!("{}, {}", at_size.fault("").section, fault.section).into(), ..fault });
+        }
+        Err(fault) => blocks.bad_formats.push(fault.to_string()),
+    }
+    Ok(())
+}
+
+/// A block preceded by its size, which is stepped over: kallsyms, printk formats (`u32`).
+pub(super) fn skip_sized_u32(cursor: &mut Cursor<'_>, endian: Endian, section: &'static str) -> Result<(), Fault> {
+    cursor.enter(section);
+    let bytes = cursor.read(u32(endian))?;
+    cursor.take(u64::from(bytes), "text")?;
+    Ok(())
+}
+
+/// The same with a `u64` size: command lines.
+pub(super) fn skip_sized_u64(cursor: &mut Cursor<'_>, endian: Endian, section: &'static str) -> Result<(), Fault> {
+    cursor.enter(section);
+    let bytes = cursor.read(u64(endian))?;
+    cursor.take(bytes, "text")?;
+    Ok(())
+}

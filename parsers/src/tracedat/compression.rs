@@ -1,0 +1,103 @@
+//! Compressed blocks of version 7 files.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::io::Read;
+
+use crate::error::Fault;
+use crate::parse::{Cursor, Endian, Origin, u32};
+
+/// How a file's blocks are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Codec {
+    None,
+    Zstd,
+    Zlib,
+}
+
+impl Codec {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Zstd => "zstd",
+            Self::Zlib => "zlib",
+        }
+    }
+}
+
+/// Largest block that any writer is believed to make.
+const MAX_BLOCK: u64 = 1 << 30;
+/// Up to this size the claimed size is allocated at once; beyond it, memory grows with real output.
+const TRUSTED_BLOCK: usize = 4 << 20;
+
+/// One compressed block: `u32` compressed size, `u32` uncompressed size, data.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Block<'a> {
+    /// Offset of the data in the file.
+    pub(super) offset: u64,
+    pub(super) data: &'a [u8],
+    pub(super) plain_bytes: u32,
+}
+
+/// Reads the sizes of the block at the cursor and steps over it.
+pub(super) fn next_block<'a>(cursor: &mut Cursor<'a>, endian: Endian, start: u64) -> Result<Block<'a>, Fault> {
+    let packed_bytes = cursor.read(u32(endian))?;
+    let at_plain = cursor.clone();
+    let plain_bytes = cursor.read(u32(endian))?;
+    if u64::from(plain_bytes) > MAX_BLOCK {
+        return Err(at_plain.fault("an uncompressed size of at most 1 GiB"));
+    }
+    let offset = start + cursor.position() as u64;
+    let data = cursor.take(u64::from(packed_bytes), "compressed data")?;
+    Ok(Block { offset, data, plain_bytes })
+}
+
+/// Decompresses a block; the result has exactly the size that the block claims.
+pub(super) fn unpack(codec: Codec, block: Block<'_>) -> Result<Vec<u8>, Fault> {
+    let claimed = block.plain_bytes as usize;
+    let unpacked = match codec {
+        Codec::None => Err("a compression method in the preamble".into()),
+        Codec::Zstd if claimed <= TRUSTED_BLOCK => zstd_bulk(block.data, claimed),
+        Codec::Zstd => {
+            zstd::stream::read::Decoder::new(block.data).and_then(|decoder| limited(decoder, claimed)).map_err(|error| describe(&error))
+        }
+        Codec::Zlib => limited(flate2::read::ZlibDecoder::new(block.data), claimed).map_err(|error| describe(&error)),
+    };
+    let fault = |expected: Cow<'static, str>, found: String| Fault {
+        section: "compressed block".into(),
+        place: Cursor::new(block.data, Origin::File(block.offset), "").place(0),
+        expected,
+        found,
+    };
+    let plain = unpacked.map_err(|found| fault(format!("{} data", codec.name()).into(), found))?;
+    if plain.len() == claimed {
+        Ok(plain)
+    } else {
+        Err(fault(format!("{claimed} bytes after decompression").into(), format!("{} or more", plain.len())))
+    }
+}
+
+/// Reads at most one byte more than claimed, so that a surplus shows.
+fn limited(reader: impl Read, claimed: usize) -> std::io::Result<Vec<u8>> {
+    let mut plain = Vec::with_capacity(claimed.min(TRUSTED_BLOCK));
+    reader.take(claimed as u64 + 1).read_to_end(&mut plain)?;
+    Ok(plain)
+}
+
+/// trace-cmd's chunks are small and many: one decompressor per thread serves them all.
+fn zstd_bulk(data: &[u8], claimed: usize) -> Result<Vec<u8>, String> {
+    thread_local! {
+        static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+    }
+    DECOMPRESSOR.with_borrow_mut(|slot| {
+        let decompressor = match slot {
+            Some(decompressor) => decompressor,
+            None => slot.insert(zstd::bulk::Decompressor::new().map_err(|error| describe(&error))?),
+        };
+        decompressor.decompress(data, claimed).map_err(|error| describe(&error))
+    })
+}
+
+fn describe(error: &std::io::Error) -> String {
+    format!("data that does not decompress ({error})")
+}

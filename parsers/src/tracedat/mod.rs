@@ -1,0 +1,142 @@
+//! trace-cmd files (`trace.dat`), versions 6 and 7.
+//!
+//! | file | what it reads |
+//! |---|---|
+//! | [`preamble`] | the first bytes: version, byte order, page size, compression |
+//! | [`v6`] | version 6: blocks in a fixed order, then a table of CPUs |
+//! | [`v7`] | version 7: sections found through options |
+//! | [`options`] | the option list that both share |
+//! | [`blocks`] | header info, event formats, command lines |
+//! | [`compression`] | zstd and zlib blocks, with their sizes checked |
+//! | [`data`] | per-CPU data to events, in parallel |
+//!
+//! Damage in a header is an error; damage in a CPU's data costs the rest of that sub-buffer, and is
+//! counted.
+
+mod blocks;
+mod compression;
+mod data;
+mod options;
+mod preamble;
+mod v6;
+mod v7;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use preamble::is_trace_dat;
+
+use crate::error::TraceError;
+use crate::mapped::MappedFile;
+use crate::recording::Recording;
+use compression::Codec;
+use options::Options;
+use preamble::Preamble;
+
+/// A trace.dat file, opened and understood up to its per-CPU data.
+#[derive(Debug)]
+pub struct TraceDat {
+    file: MappedFile,
+    contents: Contents,
+}
+
+/// What the headers say.
+#[derive(Debug)]
+struct Contents {
+    preamble: Preamble,
+    blocks: blocks::Blocks,
+    options: Options,
+    buffers: Vec<Buffer>,
+}
+
+/// One ring buffer: the top one, or an instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Buffer {
+    /// Instance name; empty for the top buffer.
+    name: String,
+    clock: String,
+    sub_buffer_bytes: usize,
+    compressed: bool,
+    cpus: Vec<CpuData>,
+}
+
+/// Where one CPU's data is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct CpuData {
+    cpu: u16,
+    offset: u64,
+    bytes: u64,
+}
+
+impl TraceDat {
+    /// Opens a file and reads its headers.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, is not a trace.dat of a known version, or a header is damaged.
+    pub fn open(path: &Path) -> Result<Self, TraceError> {
+        let file = MappedFile::open(path)?;
+        let contents = read_headers(&file).map_err(|error| error.at(path));
+        // A header cut off by a shrinking file looks damaged; the true cause is the better message.
+        file.check()?;
+        Ok(Self { contents: contents?, file })
+    }
+
+    /// Decodes all events, on as many threads as rayon's pool has.
+    ///
+    /// `progress` is told of bytes of input that were dealt with.
+    ///
+    /// # Errors
+    ///
+    /// If the file shrank, or holds nothing that could be decoded (an unfinished recording).
+    pub fn decode(&self, progress: &(dyn Fn(u64) + Sync)) -> Result<Recording, TraceError> {
+        let recording = data::decode(self, progress);
+        self.file.check()?;
+        recording
+    }
+
+    /// Bytes of per-CPU data that [`TraceDat::decode`] will report progress on.
+    #[must_use]
+    pub fn data_bytes(&self) -> u64 {
+        self.chosen_buffer().map_or(0, |buffer| buffer.cpus.iter().map(|cpu| cpu.bytes).fold(0, u64::saturating_add))
+    }
+
+    /// The buffer to replay: the first one with data, which is the top one unless only instances
+    /// were recorded. An instance may hold the same events again, so only one is used.
+    fn chosen_buffer(&self) -> Option<&Buffer> {
+        let buffers = &self.contents.buffers;
+        buffers.iter().find(|buffer| buffer.cpus.iter().any(|cpu| cpu.bytes > 0)).or(buffers.first())
+    }
+}
+
+/// An error inside a file, before the path is added.
+#[derive(Debug)]
+enum Problem {
+    Fault(crate::error::Fault),
+    Unsupported(String),
+}
+
+impl From<crate::error::Fault> for Problem {
+    fn from(fault: crate::error::Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Problem {
+    fn at(self, path: &Path) -> TraceError {
+        match self {
+            Self::Fault(fault) => TraceError::malformed(path, fault),
+            Self::Unsupported(what) => TraceError::Unsupported { path: path.to_owned(), what },
+        }
+    }
+}
+
+fn read_headers(file: &[u8]) -> Result<Contents, Problem> {
+    let (preamble, body) = preamble::read(file)?;
+    match preamble.version {
+        6 => v6::read(file, preamble, body),
+        _ => v7::read(file, preamble),
+    }
+}

@@ -1,0 +1,137 @@
+//! The option list that versions 6 and 7 share.
+
+use super::Problem;
+use crate::parse::{Cursor, Endian, Origin, cstr, u16, u32, u64};
+
+/// What the options say, as far as a replay can use it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Options {
+    /// "sysname nodename release machine".
+    pub(super) uname: String,
+    pub(super) cpu_count: Option<u32>,
+    /// Text of the clock file, or empty.
+    pub(super) clock: String,
+    /// True if a TRACECLOCK option was present, even empty: version 6 then has a text after the CPU table.
+    pub(super) has_clock: bool,
+    /// Nanoseconds to add to every time stamp.
+    pub(super) offset_ns: i64,
+    pub(super) tsc: Option<TscToNs>,
+    /// Sum of `overrun`, `commit overrun` and `dropped events` over the CPUSTAT texts.
+    pub(super) ring_overruns: u64,
+    /// Version 6: (offset, name) of instances.
+    pub(super) instances: Vec<(u64, String)>,
+    /// Version 7: payloads of BUFFER options with their place in the file.
+    pub(super) buffers: Vec<(Vec<u8>, u64)>,
+    /// Version 7: a BUFFER_TEXT section exists.
+    pub(super) has_text_buffer: bool,
+    /// Version 7: section offsets by section id.
+    pub(super) sections: Vec<(u16, u64)>,
+    /// The file is one half of a host/guest pair.
+    pub(super) is_paired: bool,
+    /// Version 7: offset of the next OPTIONS section.
+    pub(super) next: u64,
+    /// Options with a number that is not known.
+    pub(super) unknown: u32,
+}
+
+/// Cycles to nanoseconds: `cycles * mult >> shift`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TscToNs {
+    pub(super) mult: u32,
+    pub(super) shift: u32,
+}
+
+impl TscToNs {
+    pub(super) fn apply(self, cycles: u64) -> u64 {
+        (u128::from(cycles) * u128::from(self.mult)).checked_shr(self.shift).unwrap_or(0) as u64
+    }
+}
+
+/// Section ids of version 7, which are option ids too.
+pub(super) mod id {
+    pub(in super::super) const DONE: u16 = 0;
+    pub(in super::super) const BUFFER: u16 = 3;
+    pub(in super::super) const HEADER_INFO: u16 = 16;
+    pub(in super::super) const FTRACE_EVENTS: u16 = 17;
+    pub(in super::super) const EVENT_FORMATS: u16 = 18;
+}
+
+/// Reads an option list up to its end mark.
+pub(super) fn read(cursor: &mut Cursor<'_>, endian: Endian, version: u32, start: u64, options: &mut Options) -> Result<(), Problem> {
+    cursor.enter("options");
+    options.next = 0;
+    loop {
+        if version == 7 && cursor.is_empty() {
+            return Ok(());
+        }
+        let id = cursor.read(u16(endian))?;
+        // The end mark of version 6 has no size; that of version 7 has, and a payload.
+        if id == id::DONE && version == 6 {
+            return Ok(());
+        }
+        let bytes = cursor.read(u32(endian))?;
+        let at = start + cursor.position() as u64;
+        let payload = cursor.take(u64::from(bytes), "option payload")?;
+        let mut inner = Cursor::new(payload, Origin::File(at), format!("option {id}"));
+        if id == id::DONE {
+            options.next = inner.read(u64(endian))?;
+            return Ok(());
+        }
+        one(id, &mut inner, endian, version, at, options)?;
+    }
+}
+
+fn text(cursor: &Cursor<'_>) -> String {
+    let bytes = cursor.rest().split(|&byte| byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(bytes).trim().to_owned()
+}
+
+fn one(id: u16, cursor: &mut Cursor<'_>, endian: Endian, version: u32, at: u64, options: &mut Options) -> Result<(), Problem> {
+    match id {
+        2 => options.ring_overruns = options.ring_overruns.saturating_add(overruns(&text(cursor))),
+        id::BUFFER if version == 6 => {
+            let offset = cursor.read(u64(endian))?;
+            options.instances.push((offset, String::from_utf8_lossy(cursor.read(cstr)?).into_owned()));
+        }
+        id::BUFFER => options.buffers.push((cursor.rest().to_vec(), at)),
+        4 => {
+            options.has_clock = true;
+            options.clock = text(cursor);
+        }
+        5 => options.uname = text(cursor),
+        7 => options.offset_ns = number(&text(cursor)),
+        8 => options.cpu_count = Some(cursor.read(u32(endian))?),
+        12 | 13 => options.is_paired = true,
+        14 => options.tsc = Some(TscToNs { mult: cursor.read(u32(endian))?, shift: cursor.read(u32(endian))? }),
+        16..=21 | 23 | 25 if version == 7 => options.sections.push((id, cursor.read(u64(endian))?)),
+        22 if version == 7 => options.has_text_buffer = true,
+        // DATE, HOOK, VERSION, PROCMAPS, TRACEID, STRINGS, LAST_BOOT_INFO: of no use to a replay.
+        1 | 6 | 9 | 10 | 11 | 15 | 24 => {}
+        _ => options.unknown += 1,
+    }
+    Ok(())
+}
+
+/// `strtoll` with base 0, as far as writers use it.
+fn number(text: &str) -> i64 {
+    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+    let value = digits.strip_prefix("0x").map_or_else(|| digits.parse().ok(), |hex| i64::from_str_radix(hex, 16).ok());
+    let value = value.unwrap_or(0);
+    if negative { -value } else { value }
+}
+
+/// Lost events of one CPU's `stats` text.
+fn overruns(stats: &str) -> u64 {
+    stats
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(key, _)| matches!(key.trim(), "overrun" | "commit overrun" | "dropped events"))
+        .filter_map(|(_, value)| value.trim().parse::<u64>().ok())
+        .fold(0, u64::saturating_add)
+}
+
+/// The clock in a text such as `[local] global counter`, or the text itself.
+pub(super) fn chosen_clock(text: &str) -> String {
+    let bracketed = text.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(name, _)| name);
+    bracketed.unwrap_or_else(|| text.trim()).to_owned()
+}

@@ -1,0 +1,151 @@
+//! Version 7: sections found through options.
+
+use std::borrow::Cow;
+
+use super::blocks::{self, Blocks};
+use super::compression::{next_block, unpack};
+use super::options::{self, Options, id};
+use super::preamble::{Preamble, plausible_page};
+use super::v6::MAX_CPUS;
+use super::{Buffer, Contents, CpuData, Problem};
+use crate::parse::{Cursor, Origin, cstr, u16, u32, u64};
+
+/// Longest chain of OPTIONS sections that is followed: a loop is damage.
+const MAX_OPTION_SECTIONS: usize = 1000;
+
+pub(super) fn read(file: &[u8], preamble: Preamble) -> Result<Contents, Problem> {
+    if preamble.options_offset == 0 {
+        return Err(Problem::Unsupported("the recording was not finished: no options were written".to_owned()));
+    }
+    let mut options = Options::default();
+    let mut next = preamble.options_offset;
+    let mut left = MAX_OPTION_SECTIONS;
+    while next != 0 {
+        let section = section(file, preamble, next, id::DONE, "options")?;
+        let mut cursor = section.cursor();
+        options::read(&mut cursor, preamble.endian, 7, section.start, &mut options)?;
+        next = options.next;
+        left -= 1;
+        if left == 0 {
+            return Err(cursor.fault("an end of the chain of option sections").into());
+        }
+    }
+    let blocks = shared_blocks(file, preamble, &options)?;
+    let payloads = std::mem::take(&mut options.buffers);
+    if payloads.is_empty() {
+        let what = if options.has_text_buffer {
+            "holds the text of a trace, not records; extract the text and read that"
+        } else {
+            "the recording was not finished: there is no buffer in it"
+        };
+        return Err(Problem::Unsupported(what.to_owned()));
+    }
+    let buffers = payloads.iter().map(|(payload, at)| buffer(file, preamble, payload, *at)).collect::<Result<Vec<_>, Problem>>()?;
+    Ok(Contents { preamble, blocks, options, buffers })
+}
+
+fn shared_blocks(file: &[u8], preamble: Preamble, options: &Options) -> Result<Blocks, Problem> {
+    let mut all = Blocks::default();
+    let find = |wanted: u16| options.sections.iter().find(|(id, _)| *id == wanted).map(|&(_, offset)| offset);
+    let Some(header_info) = find(id::HEADER_INFO) else {
+        return Err(Problem::Unsupported("no header info section: the size of the kernel's numbers is unknown".to_owned()));
+    };
+    let header = section(file, preamble, header_info, id::HEADER_INFO, "header info")?;
+    all.header_page = blocks::header_info(&mut header.cursor(), preamble.endian, |at| header.origin(at))?;
+    if let Some(offset) = find(id::FTRACE_EVENTS) {
+        let section = section(file, preamble, offset, id::FTRACE_EVENTS, "ftrace event formats")?;
+        blocks::ftrace_formats(&mut section.cursor(), preamble.endian, &mut all)?;
+    }
+    if let Some(offset) = find(id::EVENT_FORMATS) {
+        let section = section(file, preamble, offset, id::EVENT_FORMATS, "event formats")?;
+        blocks::event_formats(&mut section.cursor(), preamble.endian, &mut all)?;
+    }
+    Ok(all)
+}
+
+/// The content of a section, decompressed if need be.
+struct Section<'a> {
+    content: Cow<'a, [u8]>,
+    /// Offset of the content in the file; of the compressed bytes if it was compressed.
+    start: u64,
+    name: &'static str,
+}
+
+impl Section<'_> {
+    fn origin(&self, at: usize) -> Origin {
+        match self.content {
+            Cow::Borrowed(_) => Origin::File(self.start + at as u64),
+            Cow::Owned(_) => Origin::Block(self.start),
+        }
+    }
+
+    fn cursor(&self) -> Cursor<'_> {
+        Cursor::new(&self.content, self.origin(0), self.name)
+    }
+}
+
+fn section_header<'a>(
+    file: &'a [u8],
+    preamble: Preamble,
+    offset: u64,
+    wanted: u16,
+    name: &'static str,
+) -> Result<(Cursor<'a>, bool, u64), Problem> {
+    let at = usize::try_from(offset).unwrap_or(usize::MAX);
+    let Some(rest) = file.get(at..) else {
+        let whole = Cursor::new(file.get(file.len()..).unwrap_or_default(), Origin::File(file.len() as u64), name);
+        return Err(whole.fault(format!("the {name} section at byte {offset}, within the file")).into());
+    };
+    let mut cursor = Cursor::new(rest, Origin::File(offset), name);
+    let at_id = cursor.clone();
+    let id = cursor.read(u16(preamble.endian))?;
+    if id != wanted {
+        return Err(at_id.fault(format!("section id {wanted} ({name})")).into());
+    }
+    let flags = cursor.read(u16(preamble.endian))?;
+    cursor.read(u32(preamble.endian))?; // description: an offset into a string table, cosmetic
+    let bytes = cursor.read(u64(preamble.endian))?;
+    Ok((cursor, flags & 1 != 0, bytes))
+}
+
+fn section<'a>(file: &'a [u8], preamble: Preamble, offset: u64, wanted: u16, name: &'static str) -> Result<Section<'a>, Problem> {
+    let (mut cursor, compressed, bytes) = section_header(file, preamble, offset, wanted, name)?;
+    if compressed {
+        let block = next_block(&mut cursor, preamble.endian, offset)?;
+        return Ok(Section { content: Cow::Owned(unpack(preamble.codec, block)?), start: block.offset, name });
+    }
+    let start = offset + cursor.position() as u64;
+    Ok(Section { content: Cow::Borrowed(cursor.take(bytes, "section content")?), start, name })
+}
+
+/// A BUFFER option: name, clock, sub-buffer size, and where each CPU's data is.
+fn buffer(file: &[u8], preamble: Preamble, payload: &[u8], at: u64) -> Result<Buffer, Problem> {
+    let endian = preamble.endian;
+    let mut cursor = Cursor::new(payload, Origin::File(at), "buffer option");
+    let offset = cursor.read(u64(endian))?;
+    let name = String::from_utf8_lossy(cursor.read(cstr)?).into_owned();
+    let clock = String::from_utf8_lossy(cursor.read(cstr)?).into_owned();
+    let at_page = cursor.clone();
+    let sub_buffer_bytes = cursor.read(u32(endian))?;
+    if !plausible_page(u64::from(sub_buffer_bytes)) {
+        return Err(at_page.fault("a sub-buffer size that is a power of two from 4096 to 4 MiB").into());
+    }
+    let at_count = cursor.clone();
+    let count = cursor.read(u32(endian))?;
+    if count > MAX_CPUS {
+        return Err(at_count.fault("at most 65536 CPUs").into());
+    }
+    let mut cpus: Vec<CpuData> = Vec::new();
+    for _ in 0..count {
+        let at_cpu = cursor.clone();
+        let cpu = cursor.read(u32(endian))?;
+        let Some(cpu) = u16::try_from(cpu).ok().filter(|cpu| cpus.iter().all(|entry| entry.cpu != *cpu)) else {
+            return Err(at_cpu.fault("a CPU number below 65536 that occurs once").into());
+        };
+        cpus.push(CpuData { cpu, offset: cursor.read(u64(endian))?, bytes: cursor.read(u64(endian))? });
+    }
+    cpus.sort_by_key(|entry| entry.cpu);
+    // The data section's header says whether the data is compressed.
+    let (_, compressed, _) = section_header(file, preamble, offset, id::BUFFER, "buffer data")?;
+    Ok(Buffer { name, clock, sub_buffer_bytes: sub_buffer_bytes as usize, compressed, cpus })
+}
