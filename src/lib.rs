@@ -1,1 +1,14 @@
-//! slubreplay
+//! Replays recorded slab allocations through models of the kernel's slab allocators.
+//!
+//! See ARCHITECTURE.md for the map. In short, data flows one way:
+//! trace → [`slubreplay_parsers`] → [`prepare`] → [`replay`] (driving [`allocators`] on [`mem`]) →
+//! [`verify`] or a report.
+
+#![deny(unsafe_code)]
+
+pub mod allocators;
+pub mod mem;
+pub mod prepare;
+pub mod replay;
+pub mod setting;
+pub mod verify;

@@ -1,5 +1,6 @@
 //! The machine that a capture was recorded on.
 
+use std::io::Read;
 use std::path::Path;
 
 use super::optional;
@@ -14,6 +15,8 @@ pub struct Machine {
     pub preemptible: bool,
     /// Kernel command line.
     pub cmdline: Option<String>,
+    /// Kernel configuration, from `config.gz`.
+    pub config: Option<String>,
     /// Possible CPUs.
     pub cpus_possible: Vec<u32>,
     /// Online CPUs.
@@ -45,12 +48,29 @@ impl Machine {
             kernel: uname.as_deref().and_then(|uname| uname.split_whitespace().nth(2)).map(str::to_owned),
             preemptible: uname.as_deref().is_some_and(|uname| uname.contains("PREEMPT")),
             cmdline: text("cmdline")?.map(|text| text.trim().to_owned()),
+            config: config(dir)?,
             cpus_possible: list("cpu_possible")?,
             cpus_online: list("cpu_online")?,
             nodes: nodes(dir, &text("nodes")?.unwrap_or_default())?,
             page_bytes,
         })
     }
+}
+
+/// Far above the size of any kernel configuration.
+const MAX_CONFIG_BYTES: u64 = 16 << 20;
+
+fn config(dir: &Path) -> Result<Option<String>, TraceError> {
+    let path = dir.join("config.gz");
+    let file = match std::fs::File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(TraceError::io(&path, "cannot open", error)),
+    };
+    let mut text = Vec::new();
+    let unpacked = flate2::read::GzDecoder::new(file).take(MAX_CONFIG_BYTES).read_to_end(&mut text);
+    unpacked.map_err(|error| TraceError::io(&path, "cannot decompress", error))?;
+    Ok(Some(String::from_utf8_lossy(&text).into_owned()))
 }
 
 fn nodes(dir: &Path, text: &str) -> Result<Vec<(u32, Vec<u32>)>, TraceError> {

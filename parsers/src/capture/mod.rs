@@ -5,7 +5,7 @@
 //! | `trace.dat` | the trace |
 //! | `slab.before`, `slab.after` | all of `/sys/kernel/slab`, see [`snapshot`] |
 //! | `slabinfo.*`, `buddyinfo.*`, … | other `/proc` files at those moments |
-//! | `uname`, `cmdline`, `cpu_possible`, `cpu_online`, `nodes`, `page_size` | the machine, see [`machine`] |
+//! | `uname`, `cmdline`, `cpu_possible`, `cpu_online`, `nodes`, `page_size`, `config.gz` | the machine, see [`machine`] |
 
 pub mod machine;
 pub mod snapshot;

@@ -1,0 +1,98 @@
+//! Taking cpu slabs away: `deactivate_slab()`, flushing and shrinking, 6.8 to 6.17.
+
+use super::cache::Cache;
+use super::counters::Counter;
+use super::node::End;
+use super::slab::{NO_OBJECT, Place, SlabId};
+use crate::mem::PageSource;
+
+/// Slabs with up to this many free objects are sorted when a cache is shrunk (`SHRINK_PROMOTE_MAX`).
+const SHRINK_PROMOTE_MAX: usize = 32;
+
+impl Cache {
+    /// `deactivate_slab()`: the CPU's freelist goes back to the slab, and the slab to its node.
+    pub(super) fn deactivate(&mut self, cpu: u16, pages: &mut dyn PageSource) {
+        let own = &mut self.cpus[usize::from(cpu)];
+        let id = std::mem::replace(&mut own.slab, SlabId::NONE);
+        let head = std::mem::replace(&mut own.freelist, NO_OBJECT);
+        let has_remote_frees = self.slabs[id].freelist != NO_OBJECT;
+        if has_remote_frees {
+            self.count(cpu, Counter::DeactivateRemoteFrees);
+        }
+        self.give_back(id, head);
+        let slab = &mut self.slabs[id];
+        slab.place = Place::Transit;
+        if slab.inuse == 0 && self.has_enough_partial(id) {
+            self.count(cpu, Counter::DeactivateEmpty);
+            self.discard(id, pages);
+            self.count(cpu, Counter::FreeSlab);
+        } else if self.slabs[id].freelist == NO_OBJECT {
+            self.slabs[id].place = Place::Full;
+            self.count(cpu, Counter::DeactivateFull);
+        } else if has_remote_frees {
+            self.add_partial(id, End::Tail);
+            self.count(cpu, Counter::DeactivateToTail);
+        } else {
+            self.add_partial(id, End::Head);
+            self.count(cpu, Counter::DeactivateToHead);
+        }
+    }
+
+    /// Puts a detached freelist in front of the slab's own.
+    fn give_back(&mut self, id: SlabId, head: u16) {
+        if head == NO_OBJECT {
+            return;
+        }
+        let (mut last, mut count) = (head, 0);
+        for index in self.slabs.chain(id, head) {
+            (last, count) = (index, count + 1);
+        }
+        let slab = &mut self.slabs[id];
+        slab.inuse -= count;
+        let rest = std::mem::replace(&mut slab.freelist, head);
+        self.slabs.set_link(id, last, rest);
+    }
+
+    /// Takes away what a CPU holds (`__flush_cpu_slab()`): cpu slab and CPU partial list.
+    pub fn flush_cpu(&mut self, cpu: u16, pages: &mut dyn PageSource) {
+        if !self.cpus[usize::from(cpu)].slab.is_none() {
+            self.deactivate(cpu, pages);
+            self.count(cpu, Counter::CpuslabFlush);
+        }
+        let parked = self.take_cpu_partial(cpu);
+        self.put_partials(cpu, &parked, pages);
+    }
+
+    /// `kmem_cache_shrink()`: flushes all CPUs, discards empty slabs and sorts the node lists, fullest
+    /// slabs first. Discards are not counted, as in the kernel.
+    pub fn shrink(&mut self, pages: &mut dyn PageSource) {
+        for cpu in 0..self.topology.cpus() {
+            self.flush_cpu(cpu, pages);
+        }
+        for node in 0..self.nodes.len() {
+            self.shrink_node(node, pages);
+        }
+    }
+
+    fn shrink_node(&mut self, node: usize, pages: &mut dyn PageSource) {
+        let listed: Vec<SlabId> = self.nodes[node].iter(&self.slabs).collect();
+        let mut by_free: Vec<Vec<SlabId>> = vec![Vec::new(); SHRINK_PROMOTE_MAX + 1];
+        for id in listed {
+            let slab = &self.slabs[id];
+            let free = usize::from(slab.free_objects());
+            if slab.inuse == 0 {
+                self.nodes[node].remove(&mut self.slabs, id);
+                self.discard(id, pages);
+                self.uncounted_discards += 1;
+            } else if free <= SHRINK_PROMOTE_MAX {
+                by_free[free].push(id);
+            }
+        }
+        // Each is put in front: the fullest last, so that they end up first. Within a bucket the kernel
+        // reverses the order by putting each in front of its bucket; the two reversals are one here.
+        for id in by_free.into_iter().rev().flatten() {
+            self.nodes[node].remove(&mut self.slabs, id);
+            self.nodes[node].add(&mut self.slabs, id, End::Head);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! SLUB, as in `mm/slub.c`.
+//!
+//! | file | what it models |
+//! |---|---|
+//! | [`sizing`] | what is decided when a cache is created: layout, order, limits, kmalloc classes, merging |
+//! | [`generation`] | what differs between releases at run time, as one table |
+//! | [`cache`] | a cache: its slabs, CPUs and nodes |
+//! | [`slab`] | slabs and the freelists in them |
+//! | [`node`] | node partial lists |
+//! | `alloc` | fast and slow path of allocation |
+//! | `free` | fast and slow path of freeing |
+//! | `cpu_partial` | CPU partial lists and their draining |
+//! | `deactivate` | taking a cpu slab away; flushing and shrinking |
+//! | [`counters`] | the counters of `CONFIG_SLUB_STATS` |
+//! | [`gauges`] | the figures of sysfs |
+//! | `seed` | building the state of a running system |
+//! | `validate` | the conservation laws |
+//!
+//! This is the deterministic model: operations of all CPUs come one after the other, so no operation
+//! ever loses a race.
+
+mod alloc;
+pub mod cache;
+pub mod counters;
+mod cpu_partial;
+mod deactivate;
+mod free;
+pub mod gauges;
+pub mod generation;
+mod node;
+mod seed;
+pub mod sizing;
+pub mod slab;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+pub use alloc::AllocRequest;
+pub use cache::{Cache, Topology};
+pub use counters::{Counter, CpuCounts};
+pub use gauges::Gauges;
+pub use generation::Rules;
+pub use seed::{Seed, SeedPlace};
+pub use slab::{Object, ObjectIndex, Place, SlabId};
+pub use validate::Violation;

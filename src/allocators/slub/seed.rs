@@ -1,0 +1,74 @@
+//! Building the state of a running system: slabs that exist before the first operation.
+
+use super::cache::Cache;
+use super::node::End;
+use super::slab::{NO_OBJECT, ObjectIndex, Place, SlabId};
+use crate::mem::Pages;
+
+/// A slab that exists from the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seed {
+    /// Its pages.
+    pub pages: Pages,
+    /// Free objects in the order in which they will be handed out.
+    pub free: Vec<ObjectIndex>,
+    /// Where the slab is.
+    pub place: SeedPlace,
+}
+
+/// Where a seeded slab is. A slab without free objects is on no list, whatever is said here, unless it
+/// is a cpu slab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeedPlace {
+    /// The cpu slab of this CPU, all free objects on the CPU's own freelist.
+    Cpu(u16),
+    /// On this CPU's partial list, on top of those seeded before it.
+    CpuPartial(u16),
+    /// At the tail of its node's partial list.
+    NodePartial,
+}
+
+impl Cache {
+    /// Adds a slab without counting anything. Objects not listed as free are in use.
+    ///
+    /// Free objects beyond the slab's size and repetitions are ignored; a second cpu slab of one CPU
+    /// goes to the node's list instead.
+    pub fn seed(&mut self, seed: &Seed) -> SlabId {
+        let objects = if u32::from(seed.pages.order) == self.layout.order { self.layout.objects } else { self.layout.min_objects };
+        let id = self.slabs.add(seed.pages, objects as u16);
+        self.seeded_slabs += 1;
+        let mut seen = vec![false; objects as usize];
+        let free: Vec<ObjectIndex> = seed
+            .free
+            .iter()
+            .copied()
+            .filter(|&index| seen.get_mut(usize::from(index)).is_some_and(|seen| !std::mem::replace(seen, true)))
+            .collect();
+        let head = free.iter().rev().fold(NO_OBJECT, |next, &index| {
+            self.slabs.set_link(id, index, next);
+            index
+        });
+        let slab = &mut self.slabs[id];
+        slab.inuse = slab.objects;
+        slab.place = Place::Full;
+        slab.freelist = NO_OBJECT;
+        if let SeedPlace::Cpu(cpu) = seed.place
+            && self.cpus[usize::from(cpu)].slab.is_none()
+        {
+            slab.place = Place::Cpu(cpu);
+            let own = &mut self.cpus[usize::from(cpu)];
+            (own.slab, own.freelist) = (id, head);
+            return id;
+        }
+        if head == NO_OBJECT {
+            return id;
+        }
+        slab.inuse -= free.len() as u16;
+        slab.freelist = head;
+        match seed.place {
+            SeedPlace::CpuPartial(cpu) => self.push_cpu_partial(cpu, id),
+            SeedPlace::Cpu(_) | SeedPlace::NodePartial => self.add_partial(id, End::Tail),
+        }
+        id
+    }
+}

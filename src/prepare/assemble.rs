@@ -1,0 +1,184 @@
+//! Puts the plan together and adds the operations that were not traced.
+
+use slubreplay_parsers::capture::SlabSnapshot;
+use slubreplay_parsers::recording::Recording;
+
+use super::Plan;
+use super::caches::{self, PlannedCache};
+use super::identity::Identified;
+use super::ledger::{Entry, Ledger};
+use super::op::{Op, What};
+use super::pairing::{NO_CACHE, Paired};
+use super::seeding::{self, Setting};
+use crate::allocators::slub::sizing::Kernel;
+
+pub(super) fn assemble(
+    mut paired: Paired,
+    mut identified: Identified,
+    recording: &Recording,
+    kernel: &Kernel,
+    snapshot: Option<&SlabSnapshot>,
+    mut ledger: Ledger,
+) -> Plan {
+    let mut plan = Plan::default();
+    plan_caches(&mut identified, kernel, snapshot, &mut plan);
+    for op in &mut paired.ops {
+        op.cache = identified.of_object[op.object as usize];
+    }
+    let setting = Setting { page_shift: kernel.machine.page_bytes.trailing_zeros(), boot_cpu: boot_cpu(recording) };
+    plan.seeds = if paired.spans.knows_births() { seeding::rebuild(&paired, &paired.ops, &plan.caches, setting) } else { Vec::new() };
+    let seeded: Vec<bool> = seeded_objects(&plan, paired.objects.len());
+    let mut assembly = Assembly {
+        paired: &paired,
+        identified: &identified,
+        seeded: &seeded,
+        next_object: paired.objects.len() as u32,
+        ops: Vec::new(),
+        counts: Counts::new(plan.caches.len()),
+    };
+    let mut marks = paired.marks.iter().peekable();
+    for (position, op) in paired.ops.iter().enumerate() {
+        while let Some(mark) = marks.next_if(|mark| mark.ops <= position) {
+            plan.marks.push((assembly.ops.len(), recording.mark(mark.mark).to_owned()));
+        }
+        assembly.op(*op);
+    }
+    plan.marks.extend(marks.map(|mark| (assembly.ops.len(), recording.mark(mark.mark).to_owned())));
+    plan.objects = assembly.next_object;
+    assembly.counts.enter(&plan.caches, &mut ledger);
+    plan.ops = assembly.ops;
+    for seed in &plan.seeds {
+        ledger.add(Entry::SeededSlabs, &plan.caches[usize::from(seed.cache)].name, 1);
+        ledger.add(Entry::BornBefore, &plan.caches[usize::from(seed.cache)].name, seed.live.len() as u64);
+    }
+    plan.ledger = ledger;
+    plan
+}
+
+/// Lays out all caches; those without known sizes are dropped with their objects.
+fn plan_caches(identified: &mut Identified, kernel: &Kernel, snapshot: Option<&SlabSnapshot>, plan: &mut Plan) {
+    let mut renumber = Vec::with_capacity(identified.caches.len());
+    for identity in &identified.caches {
+        let planned = caches::plan(identity, kernel, snapshot, &mut plan.sizing_differences);
+        renumber.push(if planned.is_some() { plan.caches.len() as u16 } else { NO_CACHE });
+        plan.caches.extend(planned);
+    }
+    // Caches of the snapshot that the trace never uses are part of the picture too.
+    let unused = snapshot
+        .into_iter()
+        .flat_map(|snapshot| snapshot.caches.keys())
+        .filter(|name| identified.caches.iter().all(|identity| identity.name != **name));
+    for name in unused {
+        let identity = super::identity::Identity { name: name.clone(), object_bytes: 0, stride_bytes: 0, is_pseudo: false };
+        plan.caches.extend(caches::plan(&identity, kernel, snapshot, &mut plan.sizing_differences));
+    }
+    for cache in identified.of_object.iter_mut().chain(identified.contradicted.values_mut()) {
+        *cache = renumber.get(usize::from(*cache)).copied().unwrap_or(NO_CACHE);
+    }
+}
+
+/// The CPU that ran alone when the trace began, if it began at boot: the very first events are of the
+/// idle thread, which allocates only before other threads exist.
+fn boot_cpu(recording: &Recording) -> Option<u16> {
+    const FIRST_EVENTS: usize = 16;
+    let first: Vec<_> = recording.merged().take(FIRST_EVENTS).collect();
+    let cpu = first.first()?.cpu;
+    let is_boot =
+        first.iter().all(|event| event.pid == 0 && event.cpu == cpu && !event.context.in_hardirq() && !event.context.in_softirq());
+    is_boot.then_some(cpu)
+}
+
+fn seeded_objects(plan: &Plan, objects: usize) -> Vec<bool> {
+    let mut seeded = vec![false; objects];
+    for (object, _) in plan.seeds.iter().flat_map(|seed| &seed.live) {
+        seeded[*object as usize] = true;
+    }
+    seeded
+}
+
+struct Assembly<'a> {
+    paired: &'a Paired,
+    identified: &'a Identified,
+    seeded: &'a [bool],
+    next_object: u32,
+    ops: Vec<Op>,
+    counts: Counts,
+}
+
+impl Assembly<'_> {
+    fn op(&mut self, op: Op) {
+        if op.cache == NO_CACHE {
+            if op.what.is_free() {
+                self.counts.unknown_frees += 1;
+            }
+            return;
+        }
+        let of_cache = &mut self.counts.of_cache[usize::from(op.cache)];
+        if !op.what.is_free() {
+            of_cache.allocs += 1;
+            of_cache.live += 1;
+            self.ops.push(op);
+            return;
+        }
+        let contradiction =
+            self.identified.contradicted.get(&op.object).copied().filter(|&cache| cache != NO_CACHE && !op.what.is_implied());
+        match contradiction {
+            None if op.what.is_implied() => of_cache.implied_frees += 1,
+            None => of_cache.frees += 1,
+            Some(_) => of_cache.contradicted += 1,
+        }
+        let was_born_before = self.paired.objects[op.object as usize].key.is_none();
+        if was_born_before && !self.seeded[op.object as usize] {
+            // Freed without an allocation, in a slab of the trace (or of an unknown age): it was
+            // handed out unseen. The latest moment is as good as any.
+            of_cache.implied_allocs += 1;
+            self.ops.push(Op { what: What::ALLOC.implied(), requested_bytes: 0, ..op });
+        } else if !was_born_before {
+            of_cache.live -= 1;
+        }
+        match contradiction {
+            None => self.ops.push(op),
+            Some(cache) => {
+                self.ops.push(Op { what: What::FREED.implied(), ..op });
+                let object = self.next_object;
+                self.next_object += 1;
+                self.ops.push(Op { what: What::ALLOC.implied(), object, cache, ..op });
+                self.ops.push(Op { object, cache, ..op });
+            }
+        }
+    }
+}
+
+/// Counts for the ledger.
+struct Counts {
+    of_cache: Vec<CacheCounts>,
+    unknown_frees: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct CacheCounts {
+    allocs: u64,
+    frees: u64,
+    implied_frees: u64,
+    implied_allocs: u64,
+    contradicted: u64,
+    live: u64,
+}
+
+impl Counts {
+    fn new(caches: usize) -> Self {
+        Self { of_cache: vec![CacheCounts::default(); caches], unknown_frees: 0 }
+    }
+
+    fn enter(&self, caches: &[PlannedCache], ledger: &mut Ledger) {
+        for (cache, counts) in caches.iter().zip(&self.of_cache) {
+            ledger.add(Entry::AllocsObserved, &cache.name, counts.allocs);
+            ledger.add(Entry::FreesObserved, &cache.name, counts.frees + counts.contradicted);
+            ledger.add(Entry::ImpliedFrees, &cache.name, counts.implied_frees);
+            ledger.add(Entry::ImpliedAllocs, &cache.name, counts.implied_allocs);
+            ledger.add(Entry::ContradictedFrees, &cache.name, counts.contradicted);
+            ledger.add(Entry::LiveAtEnd, &cache.name, counts.live);
+        }
+        ledger.add(Entry::UnknownFrees, "", self.unknown_frees);
+    }
+}

@@ -1,0 +1,88 @@
+//! The layout of each cache: computed, and checked against a snapshot.
+
+use slubreplay_parsers::capture::{SlabSnapshot, snapshot::CacheAttributes};
+
+use super::identity::Identity;
+use crate::allocators::slub::sizing::{CacheFlags, CacheLayout, CacheSpec, Kernel};
+
+/// A cache to replay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedCache {
+    /// Directory in sysfs if there is a snapshot, else the name in the trace.
+    pub name: String,
+    /// Names merged into it, as far as the snapshot tells.
+    pub aliases: Vec<String>,
+    /// True if it stands in for a cache whose name is not known.
+    pub is_pseudo: bool,
+    /// Layout used for the replay: the kernel's own figures where a snapshot has them.
+    pub layout: CacheLayout,
+}
+
+/// A figure of a layout that was computed otherwise than the kernel reported it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SizingDifference {
+    /// Cache name.
+    pub cache: String,
+    /// sysfs attribute.
+    pub attribute: &'static str,
+    /// The kernel's value.
+    pub kernel: u64,
+    /// The computed value.
+    pub computed: u64,
+}
+
+/// Largest slab order that page allocators have.
+const MAX_ORDER: u32 = 10;
+
+/// Lays out one cache; `None` if neither trace nor snapshot tells its sizes.
+pub(super) fn plan(
+    identity: &Identity,
+    kernel: &Kernel,
+    snapshot: Option<&SlabSnapshot>,
+    differences: &mut Vec<SizingDifference>,
+) -> Option<PlannedCache> {
+    let reported = snapshot.and_then(|snapshot| snapshot.caches.get(&identity.name));
+    let number = |attribute: &str| reported.and_then(|attributes| attributes.number(attribute));
+    let stride = number("slab_size").unwrap_or(identity.stride_bytes);
+    let object_size = number("object_size").unwrap_or(if identity.object_bytes > 0 { identity.object_bytes } else { stride });
+    let (stride, object_size) = (u32::try_from(stride).ok()?, u32::try_from(object_size).ok()?);
+    let spec = CacheSpec::new(object_size.min(stride), CacheFlags::NONE);
+    let computed = CacheLayout::from_stride(kernel, &spec, stride).ok()?;
+    let layout = reported.map_or(computed, |attributes| adjusted(computed, attributes, kernel, &identity.name, differences));
+    let aliases = snapshot.map(|snapshot| snapshot.aliases_of(&identity.name).map(str::to_owned).collect()).unwrap_or_default();
+    Some(PlannedCache { name: identity.name.clone(), aliases, is_pseudo: identity.is_pseudo, layout })
+}
+
+/// Compares a layout with the kernel's own figures, and takes those over.
+fn adjusted(
+    computed: CacheLayout,
+    attributes: &CacheAttributes,
+    kernel: &Kernel,
+    name: &str,
+    differences: &mut Vec<SizingDifference>,
+) -> CacheLayout {
+    let mut layout = computed;
+    let mut check = |attribute: &'static str, field: &mut u32| {
+        let Some(reported) = attributes.number(attribute) else { return };
+        if reported != u64::from(*field) {
+            differences.push(SizingDifference { cache: name.to_owned(), attribute, kernel: reported, computed: u64::from(*field) });
+        }
+        *field = u32::try_from(reported).unwrap_or(*field);
+    };
+    check("order", &mut layout.order);
+    check("objs_per_slab", &mut layout.objects);
+    check("min_partial", &mut layout.min_partial);
+    check("cpu_partial", &mut layout.cpu_partial);
+    // A damaged snapshot must not make slabs that cannot exist.
+    let fits = layout.order <= MAX_ORDER
+        && (1..=32_767).contains(&layout.objects)
+        && u64::from(layout.objects) * u64::from(layout.size) <= kernel.machine.slab_bytes(layout.order);
+    if !fits {
+        (layout.order, layout.objects) = (computed.order, computed.objects);
+    }
+    if (layout.cpu_partial, layout.objects) != (computed.cpu_partial, computed.objects) {
+        // Source: slub_set_cpu_partial(), which rounds up twice the objects over the objects per slab.
+        layout.cpu_partial_slabs = layout.cpu_partial.saturating_mul(2).div_ceil(layout.objects);
+    }
+    layout
+}

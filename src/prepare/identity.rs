@@ -1,0 +1,210 @@
+//! Which cache an object belongs to.
+//!
+//! Before 6.18 an allocation event names no cache. In falling order of trust: the name in the event, the
+//! kmalloc class, the name in the same object's free event, what all named objects of the same call site
+//! and sizes are, what the named objects of the same slab are, the one cache of these sizes in the
+//! snapshot. What is left becomes a pseudo-cache of its own, counted in the ledger.
+
+use rustc_hash::FxHashMap;
+use slubreplay_parsers::capture::SlabSnapshot;
+use slubreplay_parsers::event::{AllocCall, NameId};
+use slubreplay_parsers::recording::Recording;
+
+use super::ledger::{Entry, Ledger};
+use super::pairing::{Key, NO_CACHE, ObjectInfo, Paired};
+use crate::allocators::slub::sizing::{Kernel, kmalloc};
+
+/// A cache as far as the trace tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// Directory in sysfs if there is a snapshot, else the name in the trace.
+    pub(super) name: String,
+    /// Largest object size seen.
+    pub(super) object_bytes: u64,
+    /// Stride; 0 if no allocation was seen.
+    pub(super) stride_bytes: u64,
+    pub(super) is_pseudo: bool,
+}
+
+/// The caches of a trace, and whose each object is.
+#[derive(Debug)]
+pub(super) struct Identified {
+    pub(super) caches: Vec<Identity>,
+    /// By object; [`NO_CACHE`] if nothing is known of it.
+    pub(super) of_object: Vec<u16>,
+    /// By object: the cache that its free event names, where that contradicts the allocation.
+    pub(super) contradicted: FxHashMap<u32, u16>,
+}
+
+/// Share of the named objects of a key that have to agree.
+const VOTE_PERCENT: u64 = 95;
+
+pub(super) fn identify(
+    paired: &Paired,
+    recording: &Recording,
+    kernel: &Kernel,
+    snapshot: Option<&SlabSnapshot>,
+    ledger: &mut Ledger,
+) -> Identified {
+    let mut caches = CacheTable { kernel, snapshot, caches: Vec::new(), by_name: FxHashMap::default() };
+    // By name id: the cache, made on first use, so that caches are numbered in order of appearance.
+    let mut by_name_id: Vec<Option<u16>> = vec![None; recording.names.len()];
+    let mut named = |caches: &mut CacheTable<'_>, id: NameId| {
+        let slot = by_name_id.get_mut(usize::from(id.0))?;
+        Some(*slot.get_or_insert_with(|| caches.named(recording.name(id))))
+    };
+    let mut how_key: Vec<Option<(u16, Entry)>> = Vec::with_capacity(paired.keys.len());
+    for key in &paired.keys {
+        how_key.push(match (key.call, key.name) {
+            (_, Some(name)) => named(&mut caches, name).map(|cache| (cache, Entry::NamedAtAlloc)),
+            (AllocCall::Kmalloc, None) => caches.kmalloc(key).map(|cache| (cache, Entry::NamedByClass)),
+            (AllocCall::KmemCacheAlloc, None) => None,
+        });
+    }
+    let freed_as: Vec<Option<u16>> =
+        paired.objects.iter().map(|object| object.freed_as.and_then(|name| named(&mut caches, name))).collect();
+    vote(paired, &freed_as, &mut how_key);
+
+    let mut contradicted = FxHashMap::default();
+    let mut of_object: Vec<(u16, Option<Entry>)> = Vec::with_capacity(paired.objects.len());
+    for (number, (object, &freed_as)) in (0_u32..).zip(paired.objects.iter().zip(&freed_as)) {
+        let by_key = object.key.and_then(|key| how_key[key as usize]);
+        of_object.push(match (by_key, freed_as) {
+            (Some((cache, how)), Some(freed_as)) => {
+                if cache != freed_as {
+                    contradicted.insert(number, freed_as);
+                }
+                // The object's own name is better evidence than the vote that it took part in.
+                (cache, Some(if how == Entry::NamedByVote && cache == freed_as { Entry::NamedAtFree } else { how }))
+            }
+            (Some((cache, how)), None) => (cache, Some(how)),
+            (None, Some(freed_as)) => (freed_as, Some(Entry::NamedAtFree)),
+            (None, None) => (NO_CACHE, None),
+        });
+    }
+    by_slab(&paired.objects, &mut of_object);
+    for (object, identity) in paired.objects.iter().zip(&mut of_object) {
+        if let (NO_CACHE, Some(key)) = (identity.0, object.key) {
+            *identity = caches.by_sizes(&paired.keys[key as usize]);
+        }
+    }
+    let mut counts: FxHashMap<(u16, Entry), u64> = FxHashMap::default();
+    for (object, &(cache, how)) in paired.objects.iter().zip(&of_object) {
+        if let Some(how) = how {
+            *counts.entry((cache, how)).or_default() += 1;
+        }
+        if let (Some(key), true) = (object.key, cache != NO_CACHE) {
+            let (identity, key) = (&mut caches.caches[usize::from(cache)], &paired.keys[key as usize]);
+            identity.object_bytes = identity.object_bytes.max(key.object_bytes);
+            identity.stride_bytes = identity.stride_bytes.max(key.stride_bytes);
+        }
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_unstable();
+    for ((cache, how), count) in counts {
+        ledger.add(how, &caches.caches[usize::from(cache)].name, count);
+    }
+    Identified { caches: caches.caches, of_object: of_object.into_iter().map(|(cache, _)| cache).collect(), contradicted }
+}
+
+/// Gives keys without a cache the one that nearly all their named objects have.
+fn vote(paired: &Paired, freed_as: &[Option<u16>], how_key: &mut [Option<(u16, Entry)>]) {
+    let mut votes: FxHashMap<(u32, u16), u64> = FxHashMap::default();
+    for (object, freed_as) in paired.objects.iter().zip(freed_as) {
+        if let (Some(key), Some(cache)) = (object.key, freed_as)
+            && how_key[key as usize].is_none()
+        {
+            *votes.entry((key, *cache)).or_default() += 1;
+        }
+    }
+    let mut totals = vec![0; how_key.len()];
+    let mut votes: Vec<_> = votes.into_iter().collect();
+    votes.sort_unstable();
+    for &((key, _), count) in &votes {
+        totals[key as usize] += count;
+    }
+    for ((key, cache), count) in votes {
+        if count * 100 >= totals[key as usize] * VOTE_PERCENT {
+            how_key[key as usize] = Some((cache, Entry::NamedByVote));
+        }
+    }
+}
+
+/// Gives objects without a cache the one that all named objects of their slab have.
+fn by_slab(objects: &[ObjectInfo], of_object: &mut [(u16, Option<Entry>)]) {
+    let mut by_span: FxHashMap<u32, Option<u16>> = FxHashMap::default();
+    for (object, &(cache, _)) in objects.iter().zip(of_object.iter()) {
+        if cache != NO_CACHE {
+            let agreed = by_span.entry(object.span).or_insert(Some(cache));
+            *agreed = agreed.filter(|&agreed| agreed == cache);
+        }
+    }
+    for (object, identity) in objects.iter().zip(of_object) {
+        if let (NO_CACHE, Some(&Some(cache))) = (identity.0, by_span.get(&object.span)) {
+            *identity = (cache, Some(Entry::NamedBySlab));
+        }
+    }
+}
+
+/// The flag letters in a directory name such as `:aA-0000192`; empty for `:0000192`.
+fn directory_letters(name: &str) -> &str {
+    name.strip_prefix(':').and_then(|name| name.split_once('-')).map_or("", |(letters, _)| letters)
+}
+
+struct CacheTable<'a> {
+    kernel: &'a Kernel,
+    snapshot: Option<&'a SlabSnapshot>,
+    caches: Vec<Identity>,
+    by_name: FxHashMap<String, u16>,
+}
+
+impl CacheTable<'_> {
+    /// The cache of a name in the trace: the directory that the snapshot resolves it to.
+    fn named(&mut self, name: &str) -> u16 {
+        // Copies of a cache for a memory cgroup (before 5.9) carry the cgroup in parentheses.
+        let plain = name.split_once('(').map_or(name, |(plain, _)| plain);
+        let resolved = self.snapshot.and_then(|snapshot| snapshot.resolve(plain)).unwrap_or(plain).to_owned();
+        self.number(&resolved, false)
+    }
+
+    fn kmalloc(&mut self, key: &Key) -> Option<u16> {
+        // With debugging the stride is larger than its class: the next lower class it is.
+        let class = kmalloc::class_of_allocated(self.kernel, key.stride_bytes).or_else(|| {
+            let lower = kmalloc::classes_by_index(self.kernel).into_iter().filter(|&class| u64::from(class) < key.stride_bytes);
+            lower.max()
+        })?;
+        let kind = kmalloc::Kind::of_gfp(self.kernel, super::gfp_bits(self.kernel.release, key.gfp));
+        Some(self.named(&kmalloc::cache_name(self.kernel, kind, class)))
+    }
+
+    /// The one cache of these sizes in the snapshot, or a pseudo-cache.
+    fn by_sizes(&mut self, key: &Key) -> (u16, Option<Entry>) {
+        let mut found = self.snapshot.into_iter().flat_map(|snapshot| &snapshot.caches).filter(|(name, attributes)| {
+            let is_merged = name.starts_with(':');
+            // A merged cache has the largest object size of its names.
+            let objects_fit =
+                attributes.number("object_size").is_some_and(|size| size == key.object_bytes || is_merged && size > key.object_bytes);
+            let flags_fit = key.is_account_cache.is_none_or(|account| !is_merged || directory_letters(name).contains('A') == account);
+            attributes.number("slab_size") == Some(key.stride_bytes) && objects_fit && flags_fit
+        });
+        if let (Some((name, _)), None) = (found.next(), found.next()) {
+            let name = name.clone();
+            return (self.number(&name, false), Some(Entry::NamedBySizes));
+        }
+        let name = format!("unknown-{}/{}", key.object_bytes, key.stride_bytes);
+        (self.number(&name, true), Some(Entry::Unnamed))
+    }
+
+    fn number(&mut self, name: &str, is_pseudo: bool) -> u16 {
+        if let Some(&number) = self.by_name.get(name) {
+            return number;
+        }
+        // 65,535 caches are far beyond any kernel; the last one takes what damaged input may add.
+        let number = u16::try_from(self.caches.len()).unwrap_or(NO_CACHE).min(NO_CACHE - 1);
+        if usize::from(number) == self.caches.len() {
+            self.caches.push(Identity { name: name.to_owned(), object_bytes: 0, stride_bytes: 0, is_pseudo });
+        }
+        self.by_name.insert(name.to_owned(), number);
+        number
+    }
+}

@@ -1,0 +1,109 @@
+//! From the events of a trace to a stream of operations that an allocator can replay.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `pairing` | pairs frees with allocations by address; drops what never reaches a slab |
+//! | `pages` | relates addresses to page events: the kernel's own slabs |
+//! | `identity` | finds the cache of each object |
+//! | `caches` | lays the caches out and compares with a snapshot |
+//! | `seeding` | rebuilds the heap at the first event |
+//! | `assemble` | puts it together and adds the operations that were not traced |
+//! | [`ledger`] | counts everything that was inferred |
+//! | [`op`] | the compact operation |
+
+mod assemble;
+mod caches;
+mod identity;
+pub mod ledger;
+pub mod op;
+mod pages;
+mod pairing;
+mod seeding;
+
+#[cfg(test)]
+mod tests;
+
+use slubreplay_parsers::capture::SlabSnapshot;
+use slubreplay_parsers::recording::Recording;
+
+use crate::allocators::slub::sizing::kmalloc::{self, GfpBits};
+use crate::allocators::slub::sizing::{Kernel, KernelRelease};
+pub use caches::{PlannedCache, SizingDifference};
+use ledger::{Entry, Ledger};
+pub use op::{Op, What};
+pub use seeding::PlannedSeed;
+
+/// A trace, ready to be replayed.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// Caches by number.
+    pub caches: Vec<PlannedCache>,
+    /// Operations in replay order.
+    pub ops: Vec<Op>,
+    /// Number of objects that the operations speak of.
+    pub objects: u32,
+    /// Slabs that exist at the start.
+    pub seeds: Vec<PlannedSeed>,
+    /// Markers: (operations before it, text).
+    pub marks: Vec<(usize, String)>,
+    /// What was observed and what was inferred.
+    pub ledger: Ledger,
+    /// Computed layouts that differ from the snapshot's.
+    pub sizing_differences: Vec<SizingDifference>,
+    /// Time of the first and the last event.
+    pub time_range_ns: (u64, u64),
+}
+
+/// Prepares a trace for `kernel`. With a snapshot, caches go by their sysfs directories.
+#[must_use]
+pub fn prepare(recording: &Recording, kernel: &Kernel, snapshot: Option<&SlabSnapshot>) -> Plan {
+    let mut ledger = Ledger::default();
+    let setting = pairing::Setting {
+        page_bytes: kernel.machine.page_bytes,
+        max_class_bytes: kmalloc::max_class_bytes(kernel),
+        type_bits: gfp_masks(kernel.release).iter().fold(0, |bits, mask| bits | mask),
+        account_bit: gfp_masks(kernel.release)[2],
+        this_node_bit: if kernel.release >= since(5, 4) { 0x20_0000 } else { 0x4_0000 },
+    };
+    let paired = pairing::pair(recording, setting, &mut ledger);
+    let identified = identity::identify(&paired, recording, kernel, snapshot, &mut ledger);
+    account_losses(recording, &mut ledger);
+    let mut plan = assemble::assemble(paired, identified, recording, kernel, snapshot, ledger);
+    plan.time_range_ns = time_range(recording);
+    plan
+}
+
+fn since(major: u32, minor: u32) -> KernelRelease {
+    KernelRelease { major, minor, patch: 0 }
+}
+
+/// `__GFP_DMA`, `__GFP_RECLAIMABLE`, `__GFP_ACCOUNT` of a release (kmem-events: the bits moved in 4.4 and 5.4).
+fn gfp_masks(release: KernelRelease) -> [u32; 3] {
+    if release >= since(5, 4) {
+        [0x1, 0x10, 0x40_0000]
+    } else if release >= since(4, 4) {
+        [0x1, 0x10, 0x10_0000]
+    } else {
+        [0x1, 0x8_0000, 0]
+    }
+}
+
+fn gfp_bits(release: KernelRelease, gfp: u32) -> GfpBits {
+    let [dma, reclaimable, account] = gfp_masks(release).map(|mask| gfp & mask != 0);
+    GfpBits { dma, reclaimable, account }
+}
+
+fn account_losses(recording: &Recording, ledger: &mut Ledger) {
+    let accounting = &recording.accounting;
+    let (known, gaps) = accounting.lost_events();
+    ledger.add(Entry::LostEvents, "", known);
+    ledger.add(Entry::LossGaps, "", gaps);
+    let unusable = accounting.short_records.values().chain(accounting.unknown_ids.values()).sum::<u64>() + accounting.damage_count();
+    ledger.add(Entry::UnusableRecords, "", unusable);
+}
+
+fn time_range(recording: &Recording) -> (u64, u64) {
+    let events = || recording.streams.iter().flat_map(|stream| [stream.events.first(), stream.events.last()]).flatten();
+    let first = events().map(|event| event.time_ns).min().unwrap_or(0);
+    (first, events().map(|event| event.time_ns).max().unwrap_or(0))
+}

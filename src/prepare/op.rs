@@ -1,0 +1,74 @@
+//! The replayable form of a trace: compact operations on numbered objects.
+
+/// One operation on one object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Op {
+    /// Time in nanoseconds of the trace clock.
+    pub time_ns: u64,
+    /// Number of the object: every life of an address has its own.
+    pub object: u32,
+    /// Bytes asked for, of an allocation; larger requests than 4 GiB - 1 never reach a slab.
+    pub requested_bytes: u32,
+    /// Cache, as an index into [`super::Plan::caches`].
+    pub cache: u16,
+    /// CPU that does it.
+    pub cpu: u16,
+    /// What is done, and how it is known.
+    pub what: What,
+    /// Node asked for, of an allocation; -1 for none.
+    pub node: i8,
+}
+
+/// What an operation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct What(u8);
+
+impl What {
+    const FREE: u8 = 1;
+    const IMPLIED: u8 = 2;
+    const THIS_NODE_ONLY: u8 = 4;
+    const LIST_GOES_ON: u8 = 8;
+
+    /// An allocation.
+    pub const ALLOC: Self = Self(0);
+    /// A free.
+    pub const FREED: Self = Self(Self::FREE);
+
+    /// True for a free.
+    #[must_use]
+    pub fn is_free(self) -> bool {
+        self.0 & Self::FREE != 0
+    }
+
+    /// True if the trace does not show the operation: it was inferred.
+    #[must_use]
+    pub fn is_implied(self) -> bool {
+        self.0 & Self::IMPLIED != 0
+    }
+
+    /// True if the allocation may use no other node (`__GFP_THISNODE`).
+    #[must_use]
+    pub fn is_this_node_only(self) -> bool {
+        self.0 & Self::THIS_NODE_ONLY != 0
+    }
+
+    /// True if the next operation frees an object of the same slab in the same call.
+    #[must_use]
+    pub fn list_goes_on(self) -> bool {
+        self.0 & Self::LIST_GOES_ON != 0
+    }
+
+    /// The same, inferred.
+    #[must_use]
+    pub fn implied(self) -> Self {
+        Self(self.0 | Self::IMPLIED)
+    }
+
+    /// The same, for one node only.
+    #[must_use]
+    pub fn this_node_only(self) -> Self {
+        Self(self.0 | Self::THIS_NODE_ONLY)
+    }
+}
+
+const _: () = assert!(size_of::<Op>() <= 24, "a replay holds one of these per event");

@@ -1,0 +1,167 @@
+//! The kernel's own slabs, as far as addresses and page events show them.
+//!
+//! Objects lie in the direct map, so an address tells its page frame once the map's start is known
+//! (it is random with KASLR). With page events in the trace, a page that was allocated before an object
+//! in it was handed out is the start of a slab made during the trace; any other page belongs to a slab
+//! from before.
+
+use rustc_hash::FxHashMap;
+use slubreplay_parsers::event::{Body, PageAlloc};
+use slubreplay_parsers::recording::Recording;
+
+/// One stay of pages in the slab allocator: from their allocation (or the start of the trace) to their
+/// release (or the end).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    /// First page, as an address divided by the page size.
+    pub(super) page: u64,
+    /// Order of the block; 0 for a single page of a slab from before the trace.
+    pub(super) order: u8,
+    /// Allocated during the trace.
+    pub(super) is_born: bool,
+}
+
+/// Spans by page, following the page events of a trace.
+#[derive(Debug, Default)]
+pub(super) struct Spans {
+    page_shift: u32,
+    /// Page of an address minus its frame number; `None` if the trace does not tell.
+    frame_to_page: Option<u64>,
+    pub(super) spans: Vec<Span>,
+    /// The span that a page is in now.
+    current: FxHashMap<u64, u32>,
+    /// Blocks allocated during the trace that no object has been seen in yet: order by first page.
+    fresh: FxHashMap<u64, u8>,
+}
+
+/// Largest order of a slab that is looked for (`slab_max_order` is at most this).
+const MAX_ORDER: u8 = 10;
+
+impl Spans {
+    pub(super) fn new(recording: &Recording, page_bytes: u32) -> Self {
+        let page_shift = page_bytes.trailing_zeros();
+        Self { page_shift, frame_to_page: direct_map(recording, page_shift), ..Self::default() }
+    }
+
+    /// True if page events and addresses could be related.
+    pub(super) fn knows_births(&self) -> bool {
+        self.frame_to_page.is_some()
+    }
+
+    /// Takes note of pages that were allocated.
+    pub(super) fn page_alloc(&mut self, event: PageAlloc) {
+        let (Some(to_page), Some(pfn)) = (self.frame_to_page, event.pfn) else { return };
+        let page = pfn.wrapping_add(to_page);
+        self.forget(page, event.order);
+        self.fresh.insert(page, event.order);
+    }
+
+    /// Takes note of pages that were released.
+    pub(super) fn page_free(&mut self, pfn: u64, order: u8) {
+        if let Some(to_page) = self.frame_to_page {
+            self.forget(pfn.wrapping_add(to_page), order);
+        }
+    }
+
+    fn forget(&mut self, page: u64, order: u8) {
+        for page in page..page.saturating_add(1 << order.min(MAX_ORDER)) {
+            self.current.remove(&page);
+            self.fresh.remove(&page);
+        }
+    }
+
+    /// The span that an object is in.
+    pub(super) fn of(&mut self, ptr: u64) -> u32 {
+        let page = ptr >> self.page_shift;
+        if let Some(&span) = self.current.get(&page) {
+            return span;
+        }
+        let born = (0..=MAX_ORDER).find_map(|order| {
+            let head = page >> order << order;
+            // Blocks are aligned by frame, and the direct map by far more than a block.
+            self.fresh.get(&head).filter(|&&found| found >= order && page - head < 1 << found).map(|&found| (head, found))
+        });
+        let span = self.spans.len() as u32;
+        match born {
+            Some((head, order)) => {
+                self.spans.push(Span { page: head, order, is_born: true });
+                self.fresh.remove(&head);
+                self.current.extend((head..head + (1 << order)).map(|page| (page, span)));
+            }
+            None => {
+                self.spans.push(Span { page, order: 0, is_born: false });
+                self.current.insert(page, span);
+            }
+        }
+        span
+    }
+}
+
+/// How many first pages of slabs have to agree on the start of the direct map.
+const VOTES_NEEDED: u32 = 8;
+
+/// The direct map starts at a multiple of this many bytes from frame 0: of 1 GiB on x86-64, of a
+/// section (128 MiB or more) on arm64.
+const MAP_ALIGN_BYTES: u64 = 128 << 20;
+
+/// Finds the distance between frame numbers and pages of addresses: where a page is allocated and the
+/// same thread's next event on that CPU is an allocation of an object, the object is often in that page.
+/// Coincidences scatter, and few are aligned; the true distance repeats.
+fn direct_map(recording: &Recording, page_shift: u32) -> Option<u64> {
+    let mut votes: FxHashMap<u64, u32> = FxHashMap::default();
+    for stream in &recording.streams {
+        for pair in stream.events.windows(2) {
+            if let [page, object] = pair
+                && let (Body::PageAlloc(PageAlloc { pfn: Some(pfn), order, .. }), Body::Alloc(alloc)) = (page.body, object.body)
+                && page.pid == object.pid
+                && alloc.ptr != 0
+            {
+                let order = order.min(MAX_ORDER);
+                let distance = (alloc.ptr >> page_shift >> order << order).wrapping_sub(pfn);
+                if distance.is_multiple_of(MAP_ALIGN_BYTES >> page_shift) {
+                    *votes.entry(distance).or_default() += 1;
+                }
+            }
+        }
+    }
+    let all: u32 = votes.values().sum();
+    let (distance, most) = votes.into_iter().max_by_key(|&(distance, count)| (count, distance))?;
+    (most >= VOTES_NEEDED && most > all / 2).then_some(distance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TO_PAGE: u64 = 0xf_f110_0000_0000;
+
+    fn spans() -> Spans {
+        Spans { page_shift: 12, frame_to_page: Some(TO_PAGE), ..Spans::default() }
+    }
+
+    fn page_alloc(spans: &mut Spans, pfn: u64, order: u8) {
+        spans.page_alloc(PageAlloc { pfn: Some(pfn), gfp_flags: 0, migratetype: 0, order });
+    }
+
+    #[test]
+    fn a_block_is_one_span_until_it_is_released() {
+        let mut spans = spans();
+        let address = |pfn: u64, offset: u64| ((TO_PAGE + pfn) << 12) + offset;
+        let old = spans.of(address(8, 16));
+        assert_eq!(spans.spans[old as usize], Span { page: TO_PAGE + 8, order: 0, is_born: false });
+        page_alloc(&mut spans, 8, 2);
+        let born = spans.of(address(11, 0));
+        assert_eq!(spans.spans[born as usize], Span { page: TO_PAGE + 8, order: 2, is_born: true });
+        assert_eq!(spans.of(address(9, 0)), born);
+        spans.page_free(8, 2);
+        assert_ne!(spans.of(address(9, 0)), born);
+    }
+
+    #[test]
+    fn a_block_elsewhere_is_not_mistaken() {
+        let mut spans = spans();
+        page_alloc(&mut spans, 8, 1);
+        let next = spans.of((TO_PAGE + 10) << 12);
+        assert!(!spans.spans[next as usize].is_born);
+    }
+}

@@ -1,0 +1,267 @@
+//! Events to operations on objects: pairs every free with its allocation, by address alone.
+
+use rustc_hash::FxHashMap;
+use slubreplay_parsers::event::{Alloc, AllocCall, Body, Event, Free, FreeCall, MarkId, NameId};
+use slubreplay_parsers::recording::Recording;
+
+use super::ledger::{Entry, Ledger};
+use super::op::{Op, What};
+use super::pages::Spans;
+
+/// What an allocation event tells of its cache. Objects with equal keys are of one cache, as far as the
+/// trace tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) call: AllocCall,
+    /// Of `kmem_cache_alloc` only: a kmalloc class has many callers.
+    pub(super) call_site: u64,
+    /// Of `kmem_cache_alloc` only: the cache's object size.
+    pub(super) object_bytes: u64,
+    pub(super) stride_bytes: u64,
+    /// Bits that choose the type of a kmalloc cache.
+    pub(super) gfp: u32,
+    /// Whether all objects of the cache are charged to memory cgroups (`SLAB_ACCOUNT`), where the event
+    /// tells.
+    pub(super) is_account_cache: Option<bool>,
+    pub(super) name: Option<NameId>,
+}
+
+/// One object: one life of an address.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ObjectInfo {
+    pub(super) ptr: u64,
+    /// Index into [`Paired::keys`]; `None` if the allocation was not seen.
+    pub(super) key: Option<u32>,
+    /// Index into [`Spans::spans`].
+    pub(super) span: u32,
+    /// Name in its free event.
+    pub(super) freed_as: Option<NameId>,
+}
+
+/// Where a marker stands among the operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct MarkAt {
+    /// Operations before it.
+    pub(super) ops: usize,
+    pub(super) mark: MarkId,
+}
+
+/// The paired trace.
+#[derive(Debug, Default)]
+pub(super) struct Paired {
+    /// Operations with their cache left open.
+    pub(super) ops: Vec<Op>,
+    pub(super) objects: Vec<ObjectInfo>,
+    pub(super) keys: Vec<Key>,
+    pub(super) spans: Spans,
+    pub(super) marks: Vec<MarkAt>,
+}
+
+/// What the pairing has to know of the machine.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setting {
+    pub(super) page_bytes: u32,
+    /// Largest kmalloc class: beyond it memory comes from the page allocator.
+    pub(super) max_class_bytes: u64,
+    /// gfp bits that choose a kmalloc type.
+    pub(super) type_bits: u32,
+    pub(super) account_bit: u32,
+    pub(super) this_node_bit: u32,
+}
+
+/// Marks an operation whose cache is not known yet.
+pub(super) const NO_CACHE: u16 = u16::MAX;
+
+/// `ZERO_SIZE_PTR`: what kmalloc(0) returns.
+const ZERO_SIZE_PTR: u64 = 16;
+
+pub(super) fn pair(recording: &Recording, setting: Setting, ledger: &mut Ledger) -> Paired {
+    let mut pairing = Pairing::new(recording, setting);
+    let mut merged = recording.merged().peekable();
+    let mut tie: Vec<&Event> = Vec::new();
+    while let Some(event) = merged.next() {
+        if merged.peek().is_none_or(|next| next.time_ns != event.time_ns) {
+            pairing.event(event);
+            continue;
+        }
+        tie.push(event);
+        while let Some(next) = merged.next_if(|next| next.time_ns == event.time_ns) {
+            tie.push(next);
+        }
+        pairing.settle(&mut tie);
+    }
+    pairing.finish(ledger)
+}
+
+struct Pairing {
+    setting: Setting,
+    paired: Paired,
+    live: FxHashMap<u64, Live>,
+    key_numbers: FxHashMap<Key, u32>,
+    counts: FxHashMap<Entry, u64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Live {
+    Object(u32),
+    /// Memory of a large kmalloc, and the thread and CPU whose event this was.
+    Large {
+        pid: i32,
+        cpu: u16,
+    },
+}
+
+impl Pairing {
+    fn new(recording: &Recording, setting: Setting) -> Self {
+        let slab_events = recording.event_count() as usize;
+        let paired = Paired { ops: Vec::with_capacity(slab_events), spans: Spans::new(recording, setting.page_bytes), ..Paired::default() };
+        Self { setting, paired, live: FxHashMap::default(), key_numbers: FxHashMap::default(), counts: FxHashMap::default() }
+    }
+
+    /// Takes events of equal time on several CPUs: each CPU's own order stays; among CPUs the lowest
+    /// whose next event fits the live objects goes first.
+    fn settle(&mut self, tie: &mut Vec<&Event>) {
+        while !tie.is_empty() {
+            let mut chosen = 0;
+            let mut seen_cpu = None;
+            for (index, event) in tie.iter().enumerate() {
+                // Events are sorted by CPU: the first of each CPU is its next.
+                if seen_cpu != Some(event.cpu) && self.fits(event) {
+                    chosen = index;
+                    break;
+                }
+                seen_cpu = Some(event.cpu);
+            }
+            if chosen > 0 {
+                self.count(Entry::TiesReordered);
+            }
+            let event = tie.remove(chosen);
+            self.event(event);
+        }
+    }
+
+    fn fits(&self, event: &Event) -> bool {
+        match event.body {
+            Body::Alloc(alloc) => !self.live.contains_key(&alloc.ptr),
+            Body::Free(free) => free.ptr <= ZERO_SIZE_PTR || self.live.contains_key(&free.ptr),
+            _ => true,
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
+        match event.body {
+            Body::Alloc(alloc) => self.alloc(event, alloc),
+            Body::Free(free) => self.free(event, free),
+            Body::PageAlloc(page) => self.paired.spans.page_alloc(page),
+            Body::PageFree { pfn, order } => self.paired.spans.page_free(pfn, order),
+            Body::Mark(mark) => self.paired.marks.push(MarkAt { ops: self.paired.ops.len(), mark }),
+            _ => {}
+        }
+    }
+
+    fn alloc(&mut self, event: &Event, alloc: Alloc) {
+        if alloc.ptr == 0 {
+            return self.count(Entry::FailedAllocs);
+        }
+        if alloc.ptr == ZERO_SIZE_PTR {
+            return;
+        }
+        if alloc.call == AllocCall::Kmalloc && alloc.bytes_alloc > self.setting.max_class_bytes {
+            return self.large(event, alloc);
+        }
+        let key = self.key_of(alloc);
+        let object = self.new_object(alloc.ptr, Some(key));
+        if let Some(Live::Object(old)) = self.live.insert(alloc.ptr, Live::Object(object)) {
+            self.op(event, old, What::FREED.implied());
+        }
+        let what = if alloc.gfp_flags & self.setting.this_node_bit != 0 { What::ALLOC.this_node_only() } else { What::ALLOC };
+        self.paired.ops.push(Op {
+            time_ns: event.time_ns,
+            object,
+            requested_bytes: u32::try_from(alloc.bytes_req).unwrap_or(u32::MAX),
+            cache: NO_CACHE,
+            cpu: event.cpu,
+            what,
+            node: i8::try_from(alloc.node).unwrap_or(-1),
+        });
+    }
+
+    fn large(&mut self, event: &Event, alloc: Alloc) {
+        let now = Live::Large { pid: event.pid, cpu: event.cpu };
+        match self.live.insert(alloc.ptr, now) {
+            // Since 6.12 one run-time sized large kmalloc is traced twice, by two functions.
+            Some(Live::Large { pid, cpu }) if (pid, cpu) == (event.pid, event.cpu) => self.count(Entry::DoubledEvents),
+            Some(Live::Object(old)) => {
+                self.op(event, old, What::FREED.implied());
+                self.count(Entry::LargeAllocs);
+            }
+            _ => self.count(Entry::LargeAllocs),
+        }
+    }
+
+    fn free(&mut self, event: &Event, free: Free) {
+        if free.ptr <= ZERO_SIZE_PTR {
+            return self.count(Entry::NullFrees);
+        }
+        match self.live.remove(&free.ptr) {
+            Some(Live::Object(object)) => {
+                if let Some(info) = self.paired.objects.get_mut(object as usize) {
+                    info.freed_as = free.name;
+                }
+                self.op(event, object, What::FREED);
+            }
+            Some(Live::Large { .. }) => self.count(Entry::LargeFrees),
+            None => {
+                let object = self.new_object(free.ptr, None);
+                if let Some(info) = self.paired.objects.last_mut() {
+                    info.freed_as = free.name.filter(|_| free.call == FreeCall::KmemCacheFree);
+                }
+                self.op(event, object, What::FREED);
+            }
+        }
+    }
+
+    fn op(&mut self, event: &Event, object: u32, what: What) {
+        self.paired.ops.push(Op { time_ns: event.time_ns, object, requested_bytes: 0, cache: NO_CACHE, cpu: event.cpu, what, node: -1 });
+    }
+
+    fn new_object(&mut self, ptr: u64, key: Option<u32>) -> u32 {
+        let object = self.paired.objects.len() as u32;
+        let span = self.paired.spans.of(ptr);
+        self.paired.objects.push(ObjectInfo { ptr, key, span, freed_as: None });
+        object
+    }
+
+    fn key_of(&mut self, alloc: Alloc) -> u32 {
+        let is_kmalloc = alloc.call == AllocCall::Kmalloc;
+        // The event says "accounted" of a request with __GFP_ACCOUNT too: that tells nothing of the cache.
+        let asks_account = alloc.gfp_flags & self.setting.account_bit != 0;
+        let key = Key {
+            call: alloc.call,
+            is_account_cache: alloc.accounted.filter(|_| !is_kmalloc && !asks_account),
+            call_site: if is_kmalloc { 0 } else { alloc.call_site },
+            object_bytes: if is_kmalloc { 0 } else { alloc.bytes_req },
+            stride_bytes: alloc.bytes_alloc,
+            gfp: if is_kmalloc { alloc.gfp_flags & self.setting.type_bits } else { 0 },
+            name: alloc.name,
+        };
+        let keys = &mut self.paired.keys;
+        *self.key_numbers.entry(key).or_insert_with(|| {
+            keys.push(key);
+            keys.len() as u32 - 1
+        })
+    }
+
+    fn count(&mut self, entry: Entry) {
+        *self.counts.entry(entry).or_default() += 1;
+    }
+
+    fn finish(self, ledger: &mut Ledger) -> Paired {
+        let mut counts: Vec<_> = self.counts.into_iter().collect();
+        counts.sort_unstable();
+        for (entry, count) in counts {
+            ledger.add(entry, "", count);
+        }
+        self.paired
+    }
+}

@@ -1,0 +1,337 @@
+//! Drives the caches by a plan.
+
+use super::observe::{Observer, Timeline, TimelineSample};
+use super::outcome::{CacheOutcome, CacheState, Outcome};
+use crate::allocators::slub::{AllocRequest, Cache, Object, Rules, Seed, SlabId, Topology, Violation};
+use crate::mem::{PageRequest, PageSource};
+use crate::prepare::{Op, Plan};
+
+/// How to replay.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Rules of the kernel release.
+    pub rules: Rules,
+    /// CPUs and nodes.
+    pub topology: Topology,
+    /// Page size in bytes.
+    pub page_bytes: u32,
+    /// Moments at which the state of all caches is kept; 0 for none.
+    pub samples: u32,
+    /// Check the conservation laws this often, in operations, and at the end; 0 for never.
+    pub check_every: u64,
+}
+
+/// A replay that could not go on: a bug in the model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// A conservation law does not hold.
+    #[error("cache {cache}, after {operations} operations: {violation}")]
+    Broken {
+        /// Cache name.
+        cache: String,
+        /// Operations done.
+        operations: u64,
+        /// The law.
+        #[source]
+        violation: Violation,
+    },
+}
+
+/// A replay in progress.
+#[derive(Debug)]
+pub struct Engine<'a, P> {
+    plan: &'a Plan,
+    setup: &'a Setup,
+    pages: P,
+    caches: Vec<Cache>,
+    tallies: Vec<Tally>,
+    /// By object of the plan: where it is in the replay, and the size asked for.
+    objects: Vec<Option<(Object, u32)>>,
+    outcome: Outcome,
+    timeline: Timeline,
+    scratch: Vec<u16>,
+}
+
+/// What the engine keeps per cache beside the allocator's own counters.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    allocs: u64,
+    frees: u64,
+    requested_bytes: u64,
+    live: u64,
+    live_peak: u64,
+    live_requested_bytes: u64,
+    slabs_peak: u64,
+    partial_peak: u64,
+    slab_bytes_peak: u64,
+}
+
+/// Operations between two reports of progress.
+const PROGRESS_EVERY: usize = 1 << 14;
+
+impl<'a, P: PageSource> Engine<'a, P> {
+    /// Prepares a replay: creates the caches and the slabs that exist at the start.
+    #[must_use]
+    pub fn new(plan: &'a Plan, setup: &'a Setup, pages: P) -> Self {
+        let caches: Vec<Cache> = plan.caches.iter().map(|cache| Cache::new(cache.layout, setup.rules, &setup.topology)).collect();
+        let mut engine = Self {
+            plan,
+            setup,
+            pages,
+            tallies: vec![Tally::default(); caches.len()],
+            objects: vec![None; plan.objects as usize],
+            outcome: Outcome::default(),
+            timeline: Timeline { caches: vec![Vec::new(); caches.len()], ..Timeline::default() },
+            caches,
+            scratch: Vec::new(),
+        };
+        engine.seed();
+        engine
+    }
+
+    fn seed(&mut self) {
+        for planned in &self.plan.seeds {
+            let number = usize::from(planned.cache);
+            let (cache, tally) = (&mut self.caches[number], &mut self.tallies[number]);
+            let order = cache.layout().order as u8;
+            let node = self.setup.topology.node_of(planned.cpu.min(self.setup.topology.cpus() - 1));
+            let request = PageRequest { order, node, this_node_only: false, opportunistic: false };
+            let Some(pages) = self.pages.alloc(request) else { continue };
+            let slab = cache.seed(&Seed { pages, free: planned.free.clone(), place: planned.place });
+            for &(object, index) in &planned.live {
+                self.objects[object as usize] = Some((Object { slab, index }, 0));
+            }
+            tally.live += planned.live.len() as u64;
+            tally.live_peak = tally.live;
+            tally.slabs_peak = cache.slab_count();
+            tally.partial_peak = cache.partial_count();
+            tally.slab_bytes_peak = cache.slab_bytes(self.setup.page_bytes);
+        }
+    }
+
+    /// Replays all operations.
+    ///
+    /// # Errors
+    ///
+    /// If a check finds a law of the allocator broken.
+    pub fn run(mut self, observer: &mut dyn Observer) -> Result<(Outcome, Timeline), ReplayError> {
+        let plan = self.plan;
+        let mut marks = plan.marks.iter().peekable();
+        let mut next_check = self.setup.check_every;
+        let mut sampler = Sampler::new(plan, self.setup.samples);
+        let mut position = 0;
+        let mut reported = 0;
+        while let Some(op) = plan.ops.get(position) {
+            while let Some((_, text)) = marks.next_if(|(ops, _)| *ops <= position) {
+                observer.mark(text, &|cache| self.state(cache));
+            }
+            while let Some(moment) = sampler.due(op.time_ns) {
+                self.sample(moment);
+            }
+            position = self.step(position, op);
+            if position - reported >= PROGRESS_EVERY {
+                reported = position;
+                observer.progress(position as u64);
+            }
+            if self.setup.check_every > 0 && position as u64 >= next_check {
+                next_check += self.setup.check_every;
+                self.validate(position as u64)?;
+            }
+        }
+        for (_, text) in marks {
+            observer.mark(text, &|cache| self.state(cache));
+        }
+        while let Some(moment) = sampler.due(u64::MAX) {
+            self.sample(moment);
+        }
+        if self.setup.check_every > 0 {
+            self.validate(position as u64)?;
+        }
+        observer.progress(position as u64);
+        self.outcome.operations = position as u64;
+        Ok(self.finish())
+    }
+
+    /// Does the operation at `position` and returns the position after it.
+    #[inline]
+    fn step(&mut self, position: usize, op: &Op) -> usize {
+        if op.what.list_goes_on() {
+            return self.free_list(position);
+        }
+        if op.what.is_free() {
+            match self.objects[op.object as usize].take() {
+                Some((object, requested)) => {
+                    let number = usize::from(op.cache);
+                    let slow = self.caches[number].free(op.cpu, object, &mut self.pages);
+                    self.freed(number, 1, u64::from(requested));
+                    if slow {
+                        self.slabs_changed(number);
+                    }
+                }
+                None => self.outcome.skipped_frees += 1,
+            }
+        } else {
+            self.alloc(op);
+        }
+        position + 1
+    }
+
+    #[inline]
+    fn alloc(&mut self, op: &Op) {
+        let number = usize::from(op.cache);
+        let node = u16::try_from(op.node).ok();
+        let request = AllocRequest { cpu: op.cpu, node, this_node_only: op.what.is_this_node_only() };
+        let cache = &mut self.caches[number];
+        let Some((object, slow)) = cache.alloc(request, &mut self.pages) else {
+            self.outcome.failed_allocs += 1;
+            return;
+        };
+        let tally = &mut self.tallies[number];
+        tally.allocs += 1;
+        tally.requested_bytes += u64::from(op.requested_bytes);
+        tally.live += 1;
+        tally.live_peak = tally.live_peak.max(tally.live);
+        tally.live_requested_bytes += u64::from(op.requested_bytes);
+        self.objects[op.object as usize] = Some((object, op.requested_bytes));
+        if slow {
+            self.slabs_changed(number);
+        }
+    }
+
+    /// Frees a run of objects in one call, as bulk freeing does. Objects that the replay has in another
+    /// slab than the first are freed in calls of their own.
+    #[cold]
+    fn free_list(&mut self, start: usize) -> usize {
+        let plan = self.plan;
+        let mut end = start;
+        while plan.ops.get(end).is_some_and(|op| op.what.list_goes_on()) {
+            end += 1;
+        }
+        end = (end + 1).min(plan.ops.len());
+        let run = &plan.ops[start..end];
+        let number = usize::from(run[0].cache);
+        let mut group: Option<SlabId> = None;
+        let mut list = std::mem::take(&mut self.scratch);
+        for op in run {
+            let Some((object, requested)) = self.objects[op.object as usize].take() else {
+                self.outcome.skipped_frees += 1;
+                continue;
+            };
+            if group.is_some_and(|slab| slab != object.slab) {
+                self.flush_list(number, op.cpu, group, &mut list);
+            }
+            group = Some(object.slab);
+            list.push(object.index);
+            self.freed(number, 1, u64::from(requested));
+        }
+        self.flush_list(number, run[0].cpu, group, &mut list);
+        self.scratch = list;
+        self.slabs_changed(number);
+        end
+    }
+
+    fn flush_list(&mut self, number: usize, cpu: u16, slab: Option<SlabId>, list: &mut Vec<u16>) {
+        if let Some(slab) = slab {
+            self.caches[number].free_list(cpu, slab, list, &mut self.pages);
+            list.clear();
+        }
+    }
+
+    #[inline]
+    fn freed(&mut self, number: usize, objects: u64, requested_bytes: u64) {
+        let tally = &mut self.tallies[number];
+        tally.frees += objects;
+        tally.live -= objects;
+        tally.live_requested_bytes -= requested_bytes;
+    }
+
+    /// Slabs may have come, gone or moved: only slow paths do that.
+    fn slabs_changed(&mut self, number: usize) {
+        let (cache, tally) = (&self.caches[number], &mut self.tallies[number]);
+        tally.partial_peak = tally.partial_peak.max(cache.partial_count());
+        if cache.slab_count() > tally.slabs_peak {
+            tally.slabs_peak = cache.slab_count();
+            tally.slab_bytes_peak = tally.slab_bytes_peak.max(cache.slab_bytes(self.setup.page_bytes));
+        }
+    }
+
+    fn state(&self, cache: usize) -> Option<CacheState> {
+        let cache = self.caches.get(cache)?;
+        let counts = (0..self.setup.topology.cpus()).map(|cpu| *cache.counts(cpu)).collect();
+        Some(CacheState { counts, gauges: cache.gauges() })
+    }
+
+    fn sample(&mut self, moment: u64) {
+        self.timeline.time_ns.push(moment);
+        for ((cache, tally), series) in self.caches.iter().zip(&self.tallies).zip(&mut self.timeline.caches) {
+            series.push(TimelineSample {
+                slabs: cache.slab_count(),
+                slab_bytes: cache.slab_bytes(self.setup.page_bytes),
+                live_objects: tally.live,
+                partial_slabs: cache.partial_count(),
+                cpu_partial_slabs: cache.cpu_partial_count(),
+            });
+        }
+    }
+
+    fn validate(&self, operations: u64) -> Result<(), ReplayError> {
+        for (planned, cache) in self.plan.caches.iter().zip(&self.caches) {
+            // Objects from before the trace that are never freed are in use without being known.
+            cache.validate(None).map_err(|violation| ReplayError::Broken { cache: planned.name.clone(), operations, violation })?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> (Outcome, Timeline) {
+        self.outcome.caches = (0..self.caches.len())
+            .map(|number| {
+                let tally = self.tallies[number];
+                CacheOutcome {
+                    end: self.state(number).unwrap_or_default(),
+                    allocs: tally.allocs,
+                    frees: tally.frees,
+                    requested_bytes: tally.requested_bytes,
+                    live_objects: tally.live,
+                    live_objects_peak: tally.live_peak,
+                    live_requested_bytes: tally.live_requested_bytes,
+                    slabs_peak: tally.slabs_peak,
+                    partial_peak: tally.partial_peak,
+                    slab_bytes: self.caches[number].slab_bytes(self.setup.page_bytes),
+                    slab_bytes_peak: tally.slab_bytes_peak,
+                }
+            })
+            .collect();
+        (self.outcome, self.timeline)
+    }
+}
+
+/// Evenly spaced moments over the time of a trace, its first and last included.
+struct Sampler {
+    start: u64,
+    duration: u64,
+    samples: u64,
+    next: u64,
+}
+
+impl Sampler {
+    fn new(plan: &Plan, samples: u32) -> Self {
+        let (start, end) = plan.time_range_ns;
+        Self { start, duration: end.saturating_sub(start), samples: u64::from(samples), next: 0 }
+    }
+
+    /// The next moment, relative to the first event, if it is before `time_ns`.
+    fn due(&mut self, time_ns: u64) -> Option<u64> {
+        if self.next >= self.samples {
+            return None;
+        }
+        let moment = match self.samples {
+            1 => self.duration,
+            samples => (u128::from(self.duration) * u128::from(self.next) / u128::from(samples - 1)) as u64,
+        };
+        (self.start.saturating_add(moment) < time_ns).then(|| {
+            self.next += 1;
+            moment
+        })
+    }
+}

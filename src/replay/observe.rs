@@ -1,0 +1,45 @@
+//! Looking on while a replay runs.
+
+use super::outcome::CacheState;
+
+/// Is told of what happens during a replay.
+pub trait Observer {
+    /// A marker of the trace was reached. `state` gives the state of a cache by its number.
+    fn mark(&mut self, text: &str, state: &dyn Fn(usize) -> Option<CacheState>);
+
+    /// Operations done so far; called every few thousand.
+    fn progress(&mut self, operations: u64);
+}
+
+/// Looks at nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoObserver;
+
+impl Observer for NoObserver {
+    fn mark(&mut self, _: &str, _: &dyn Fn(usize) -> Option<CacheState>) {}
+    fn progress(&mut self, _: u64) {}
+}
+
+/// The state of all caches at evenly spaced moments.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Timeline {
+    /// Moments in nanoseconds since the first event.
+    pub time_ns: Vec<u64>,
+    /// By cache, then moment.
+    pub caches: Vec<Vec<TimelineSample>>,
+}
+
+/// One cache at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TimelineSample {
+    /// Slabs.
+    pub slabs: u64,
+    /// Bytes in slabs.
+    pub slab_bytes: u64,
+    /// Live objects.
+    pub live_objects: u64,
+    /// Slabs on node partial lists.
+    pub partial_slabs: u64,
+    /// Slabs on CPU partial lists.
+    pub cpu_partial_slabs: u64,
+}

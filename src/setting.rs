@@ -1,0 +1,85 @@
+//! What kernel and machine a trace is replayed for: what the user said, else what capture and trace say,
+//! else a default; resolved once.
+
+use slubreplay_parsers::capture::Capture;
+use slubreplay_parsers::recording::Recording;
+
+use crate::allocators::slub::sizing::{Build, Kernel, KernelRelease, Machine};
+use crate::allocators::slub::{Rules, Topology};
+
+/// What the user said; `None` leaves it to the input.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Kernel release whose rules to follow.
+    pub kernel: Option<KernelRelease>,
+    /// Number of CPUs present.
+    pub cpus: Option<u16>,
+    /// Page size in bytes.
+    pub page_bytes: Option<u32>,
+}
+
+/// The resolved setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// For the layout of caches.
+    pub kernel: Kernel,
+    /// For the paths.
+    pub rules: Rules,
+    /// CPUs and nodes.
+    pub topology: Topology,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+/// Release that a trace without any is replayed as: the reference of the model.
+const DEFAULT_RELEASE: KernelRelease = KernelRelease { major: 6, minor: 12, patch: 0 };
+
+impl Setting {
+    /// Resolves every figure.
+    #[must_use]
+    pub fn resolve(wishes: Wishes, recording: &Recording, capture: Option<&Capture>) -> Self {
+        let mut notes = Vec::new();
+        let machine = capture.map(|capture| &capture.machine);
+        let recorded = machine.and_then(|machine| machine.kernel.as_deref()).unwrap_or(&recording.info.kernel);
+        let release = wishes.kernel.or_else(|| KernelRelease::find(recorded)).unwrap_or_else(|| {
+            notes.push(format!("the trace does not name its kernel; replayed as {DEFAULT_RELEASE} (say --kernel to change that)"));
+            DEFAULT_RELEASE
+        });
+        if !Rules::covers(release) {
+            notes.push(format!("kernel {release} is replayed by the rules of {}: expect its counters to differ", Rules::NAME));
+        }
+        let topology = topology(recording, capture, wishes.cpus);
+        let listed = |cpus: Option<&Vec<u32>>| cpus.filter(|cpus| !cpus.is_empty()).map(|cpus| cpus.len() as u32);
+        let present =
+            wishes.cpus.map(u32::from).or(listed(machine.map(|machine| &machine.cpus_online))).unwrap_or(u32::from(topology.cpus()));
+        let possible = listed(machine.map(|machine| &machine.cpus_possible)).unwrap_or(present);
+        let page_bytes = wishes.page_bytes.or(machine.and_then(|machine| machine.page_bytes)).unwrap_or(4096);
+        let hardware = Machine {
+            page_bytes,
+            cpus_present: present,
+            cpus_possible: possible,
+            word_bytes: if recording.info.long_bytes == 4 { 4 } else { 8 },
+            ..Machine::x86_64(present)
+        };
+        let build =
+            machine.and_then(|machine| machine.config.as_deref()).map_or_else(Build::default, |config| Build::from_config(config, release));
+        let cmdline = machine.and_then(|machine| machine.cmdline.as_deref()).unwrap_or("");
+        Self { kernel: Kernel::booted(release, hardware, build, cmdline), rules: Rules::of(release), topology, notes }
+    }
+}
+
+fn topology(recording: &Recording, capture: Option<&Capture>, cpus: Option<u16>) -> Topology {
+    let nodes = capture.map(|capture| capture.machine.nodes.as_slice()).unwrap_or_default();
+    let listed = nodes.iter().flat_map(|(_, cpus)| cpus).max().map_or(0, |&cpu| cpu.saturating_add(1));
+    let traced = recording.streams.iter().map(|stream| u32::from(stream.cpu) + 1).max().unwrap_or(0);
+    let count = listed.max(traced).max(recording.info.cpus).max(u32::from(cpus.unwrap_or(1))).clamp(1, u32::from(u16::MAX));
+    let mut node_of_cpu = vec![0; count as usize];
+    for (node, cpus) in nodes {
+        for &cpu in cpus {
+            if let (Some(slot), Ok(node)) = (node_of_cpu.get_mut(cpu as usize), u16::try_from(*node)) {
+                *slot = node;
+            }
+        }
+    }
+    Topology::new(node_of_cpu)
+}

@@ -1,0 +1,209 @@
+//! The comparison itself.
+
+use slubreplay_parsers::capture::SlabSnapshot;
+use slubreplay_parsers::capture::snapshot::CacheAttributes;
+
+use super::marks::SnapshotMarks;
+use crate::allocators::slub::{Counter, CpuCounts, Gauges};
+use crate::replay::CacheState;
+
+/// One figure of the kernel beside the replay's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Directory in sysfs.
+    pub cache: String,
+    /// Name of counter or gauge in sysfs.
+    pub counter: &'static str,
+    /// CPU, or `None` for the total.
+    pub cpu: Option<u32>,
+    /// The kernel's figure: after minus before for counters, value at the end for gauges.
+    pub kernel: i64,
+    /// The replay's.
+    pub replay: i64,
+    /// True for gauges.
+    pub is_gauge: bool,
+}
+
+impl Row {
+    /// Distance between the two.
+    #[must_use]
+    pub fn error(&self) -> u64 {
+        self.kernel.abs_diff(self.replay)
+    }
+}
+
+/// A cache's totals at a glance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheVerdict {
+    /// Directory in sysfs.
+    pub cache: String,
+    /// Allocations and frees by the kernel's counters.
+    pub operations: u64,
+    /// Sum of the kernel's counters.
+    pub kernel_sum: u64,
+    /// Sum of the distances of all counters' totals, races left out (see [`is_race`]).
+    pub error_sum: u64,
+    /// Counter with the largest distance, with that distance.
+    pub worst: Option<(&'static str, u64)>,
+    /// Sum of the distances of the gauges.
+    pub gauge_error: u64,
+    /// The kernel's counts of lost races, which a replay of one operation after the other cannot have.
+    pub races: u64,
+}
+
+/// Everything that was compared.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verification {
+    /// All figures, by cache, then counter, then CPU.
+    pub rows: Vec<Row>,
+    /// All caches that have counters.
+    pub caches: Vec<CacheVerdict>,
+}
+
+/// The verification in a few figures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Caches compared.
+    pub caches: usize,
+    /// Sum of the kernel's counters.
+    pub kernel_sum: u64,
+    /// Sum of the distances.
+    pub error_sum: u64,
+    /// Caches with at least [`Summary::BUSY`] operations.
+    pub busy: usize,
+    /// Those of them whose counters are all equal.
+    pub busy_exact: usize,
+    /// Lost races counted by the kernel.
+    pub races: u64,
+}
+
+impl Summary {
+    /// Operations from which on a cache counts as busy.
+    pub const BUSY: u64 = 1000;
+
+    /// Summed error as a share of the kernel's counts, in percent.
+    #[must_use]
+    pub fn error_percent(&self) -> f64 {
+        if self.kernel_sum == 0 { 0.0 } else { self.error_sum as f64 * 100.0 / self.kernel_sum as f64 }
+    }
+}
+
+impl Verification {
+    /// The figures over all caches that `include` wants.
+    #[must_use]
+    pub fn summary(&self, include: impl Fn(&CacheVerdict) -> bool) -> Summary {
+        let mut summary = Summary::default();
+        for cache in self.caches.iter().filter(|cache| include(cache)) {
+            summary.caches += 1;
+            summary.kernel_sum += cache.kernel_sum;
+            summary.error_sum += cache.error_sum;
+            summary.races += cache.races;
+            if cache.operations >= Summary::BUSY {
+                summary.busy += 1;
+                summary.busy_exact += usize::from(cache.error_sum == 0);
+            }
+        }
+        summary
+    }
+}
+
+/// True for counters of lost races. They depend on what happened at the same instant on other CPUs,
+/// within one operation; no trace shows that.
+#[must_use]
+pub fn is_race(counter: &str) -> bool {
+    counter == Counter::CmpxchgDoubleFail.name() || counter == Counter::CmpxchgDoubleCpuFail.name()
+}
+
+/// Compares every cache of the snapshots that has counters. Without markers the states at start and end
+/// of the replay are used.
+#[must_use]
+pub fn compare<F: FnMut(u64)>(
+    before: Option<&SlabSnapshot>,
+    after: &SlabSnapshot,
+    marks: &SnapshotMarks<F>,
+    end: &dyn Fn(usize) -> CacheState,
+    cpus: u16,
+) -> Verification {
+    let mut verification = Verification::default();
+    for (name, attributes) in &after.caches {
+        if attributes.get(Counter::AllocFastpath.name()).is_none() {
+            continue;
+        }
+        let number = marks.number(name);
+        let at_end = |second| match (number, marks.is_complete()) {
+            (Some(number), true) => marks.state(number, second).cloned(),
+            (Some(number), false) if second => Some(end(number)),
+            _ => None,
+        };
+        let states = (at_end(false).unwrap_or_default(), at_end(true).unwrap_or_default());
+        let earlier = before.and_then(|before| before.caches.get(name));
+        let from = verification.rows.len();
+        counter_rows(name, earlier, attributes, &states, cpus, &mut verification.rows);
+        gauge_rows(name, attributes, &states.1.gauges, &mut verification.rows);
+        verification.caches.push(verdict(name, &verification.rows[from..]));
+    }
+    verification
+}
+
+fn counter_rows(
+    name: &str,
+    earlier: Option<&CacheAttributes>,
+    later: &CacheAttributes,
+    states: &(CacheState, CacheState),
+    cpus: u16,
+    rows: &mut Vec<Row>,
+) {
+    for counter in Counter::ALL {
+        let Some(after) = later.get(counter.name()) else { continue };
+        let before = earlier.and_then(|attributes| attributes.get(counter.name()));
+        let row = |cpu, kernel, replay| Row { cache: name.to_owned(), counter: counter.name(), cpu, kernel, replay, is_gauge: false };
+        let kernel = difference(after.total.unwrap_or(0), before.and_then(|value| value.total).unwrap_or(0));
+        let replay = states.1.total(counter) as i64 - states.0.total(counter) as i64;
+        rows.push(row(None, kernel, replay));
+        for cpu in 0..cpus {
+            let share = |value: Option<&slubreplay_parsers::capture::snapshot::Value>| {
+                value.and_then(|value| value.cpus.get(&u32::from(cpu))).copied().unwrap_or(0)
+            };
+            let count = |state: &CacheState| state.counts.get(usize::from(cpu)).map_or(0, |counts: &CpuCounts| counts.get(counter)) as i64;
+            rows.push(row(Some(u32::from(cpu)), difference(share(Some(after)), share(before)), count(&states.1) - count(&states.0)));
+        }
+    }
+}
+
+/// The kernel's counters are 32 bits wide and wrap. A total is a sum of such, so it may seem to shrink.
+fn difference(after: u64, before: u64) -> i64 {
+    let difference = after as i64 - before as i64;
+    if difference < 0 { difference + (1 << 32) } else { difference }
+}
+
+fn gauge_rows(name: &str, attributes: &CacheAttributes, replay: &Gauges, rows: &mut Vec<Row>) {
+    for (gauge, value) in replay.named() {
+        if let Some(kernel) = attributes.number(gauge) {
+            rows.push(Row {
+                cache: name.to_owned(),
+                counter: gauge,
+                cpu: None,
+                kernel: kernel as i64,
+                replay: value as i64,
+                is_gauge: true,
+            });
+        }
+    }
+}
+
+fn verdict(name: &str, rows: &[Row]) -> CacheVerdict {
+    let totals = || rows.iter().filter(|row| row.cpu.is_none() && !row.is_gauge);
+    let counters = || totals().filter(|row| !is_race(row.counter));
+    let kernel = |wanted: &[Counter]| {
+        totals().filter(|row| wanted.iter().any(|counter| counter.name() == row.counter)).map(|row| row.kernel.unsigned_abs()).sum()
+    };
+    CacheVerdict {
+        cache: name.to_owned(),
+        operations: kernel(&[Counter::AllocFastpath, Counter::AllocSlowpath, Counter::FreeFastpath, Counter::FreeSlowpath]),
+        kernel_sum: counters().map(|row| row.kernel.unsigned_abs()).sum(),
+        error_sum: counters().map(Row::error).sum(),
+        worst: counters().map(|row| (row.counter, row.error())).filter(|(_, error)| *error > 0).max_by_key(|&(_, error)| error),
+        gauge_error: rows.iter().filter(|row| row.is_gauge).map(Row::error).sum(),
+        races: totals().filter(|row| is_race(row.counter)).map(|row| row.kernel.unsigned_abs()).sum(),
+    }
+}

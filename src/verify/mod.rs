@@ -1,0 +1,11 @@
+//! Compares a replay with the kernel's own figures, cache by cache and counter by counter.
+//!
+//! Counters are compared as differences between the capture's two snapshots, gauges by their value at
+//! the second. The recorder writes a marker before it reads each cache (`slubreplay-snap CACHE`, between
+//! `begin` and `end`), so each cache is compared as it was at its own marker.
+
+mod compare;
+mod marks;
+
+pub use compare::{CacheVerdict, Row, Summary, Verification, compare};
+pub use marks::SnapshotMarks;
