@@ -7,6 +7,8 @@
 #![deny(unsafe_code)]
 
 pub mod allocators;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod mem;
 pub mod prepare;
 pub mod replay;

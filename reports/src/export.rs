@@ -1,10 +1,10 @@
 //! Writes the tables and charts of a replay into a folder.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use polars::prelude::{CsvWriter, DataFrame, PolarsError, SerWriter};
+use polars::prelude::{CsvWriter, DataFrame, PolarsError, PolarsResult, SerWriter};
 
 use crate::charts::{Chart, ChartError};
 use crate::input::ReportInput;
@@ -86,8 +86,19 @@ fn write_table(input: &ReportInput, table: tables::Table, path: &Path) -> Result
     write_csv(&mut frame, file).map_err(failed)
 }
 
-fn write_csv(frame: &mut DataFrame, file: File) -> Result<(), PolarsError> {
-    CsvWriter::new(file).with_float_precision(Some(RATIO_DIGITS)).finish(frame)
+/// Returns a table as CSV, in the form of the files that [`write_all`] writes.
+///
+/// # Errors
+///
+/// If the table could not be built.
+pub fn to_csv(table: PolarsResult<DataFrame>) -> Result<String, PolarsError> {
+    let mut text = Vec::new();
+    write_csv(&mut table?, &mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+fn write_csv(frame: &mut DataFrame, to: impl Write) -> Result<(), PolarsError> {
+    CsvWriter::new(to).with_float_precision(Some(RATIO_DIGITS)).finish(frame)
 }
 
 fn write_svg(input: &ReportInput, chart: Chart, path: &Path) -> Result<(), ExportError> {

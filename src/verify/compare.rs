@@ -110,7 +110,7 @@ impl Verification {
 /// True for counters of lost races. They depend on what happened at the same instant on other CPUs,
 /// within one operation; no trace shows that.
 #[must_use]
-pub fn is_race(counter: &str) -> bool {
+pub(super) fn is_race(counter: &str) -> bool {
     counter == Counter::CmpxchgDoubleFail.name() || counter == Counter::CmpxchgDoubleCpuFail.name()
 }
 

@@ -1,0 +1,96 @@
+//! Errors with hints, and exit codes.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use slubreplay_parsers::TraceError;
+
+/// Exit code: input or output failed.
+const FAILED: u8 = 1;
+/// Exit code: the command line was wrong.
+const WRONG_USAGE: u8 = 2;
+/// Exit code: done, but outside of what was asked for.
+const OUTSIDE: u8 = 3;
+
+/// The exit codes as a type, so that only documented ones can be returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Code(u8);
+
+pub(super) const USAGE: Code = Code(WRONG_USAGE);
+pub(super) const RESULT_OUTSIDE: Code = Code(OUTSIDE);
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(code.0)
+    }
+}
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+pub(super) struct Failure {
+    code: Code,
+    error: anyhow::Error,
+    hint: Option<String>,
+}
+
+impl Failure {
+    pub(super) fn input(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: Code(FAILED), error: error.into(), hint: None }
+    }
+
+    pub(super) fn usage(what: &str, hint: &str) -> Self {
+        Self { code: USAGE, error: anyhow::anyhow!("{what}"), hint: Some(hint.to_owned()) }
+    }
+
+    pub(super) fn outside(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: RESULT_OUTSIDE, error: error.into(), hint: None }
+    }
+
+    pub(super) fn output(what: &str, error: std::io::Error) -> Self {
+        Self::input(anyhow::Error::from(error).context(format!("{what}: cannot write")))
+    }
+
+    #[must_use]
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Prints `error:`, its causes and `hint:` to stderr; returns the exit code.
+    #[expect(clippy::print_stderr, reason = "this is where errors are told")]
+    pub(super) fn report(&self) -> ExitCode {
+        eprintln!("error: {}", self.error);
+        for cause in self.error.chain().skip(1) {
+            eprintln!("  caused by: {cause}");
+        }
+        if let Some(hint) = &self.hint {
+            eprintln!("hint: {hint}");
+        }
+        self.code.into()
+    }
+}
+
+impl From<TraceError> for Failure {
+    fn from(error: TraceError) -> Self {
+        let hint = match &error {
+            TraceError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Some("is the path right?".to_owned()),
+            TraceError::Malformed { path, fault } if fault.section == "preamble" => Some(hint_for_unknown(path)),
+            TraceError::Unsupported { what, .. } if what.contains("not finished") => {
+                Some("record again and let trace-cmd end by itself (Ctrl-C once, then wait)".to_owned())
+            }
+            TraceError::Shrank { .. } => Some("wait until whatever writes the file has finished".to_owned()),
+            _ => None,
+        };
+        Self { hint, ..Self::input(error) }
+    }
+}
+
+/// What to do with a file that is no trace.dat, by its first bytes.
+fn hint_for_unknown(path: &Path) -> String {
+    let first = std::fs::read(path).unwrap_or_default();
+    if first.starts_with(b"PERFILE2") {
+        "this is a perf.data file, which this version cannot read; record with `trace-cmd record -e kmem`".to_owned()
+    } else {
+        "expected a file of `trace-cmd record -e kmem`, or a capture directory with a trace.dat in it".to_owned()
+    }
+}

@@ -1,0 +1,53 @@
+//! Opens a trace or capture, and prepares it.
+
+use std::path::Path;
+
+use slubreplay_parsers::capture::Capture;
+use slubreplay_parsers::recording::Recording;
+use slubreplay_parsers::tracedat::TraceDat;
+
+use super::failure::Failure;
+use super::progress::Stage;
+use crate::prepare::{Plan, prepare};
+use crate::setting::{Setting, Wishes};
+
+/// A trace, decoded, with the capture it is part of.
+#[derive(Debug)]
+pub(super) struct Input {
+    pub(super) capture: Option<Capture>,
+    pub(super) recording: Recording,
+}
+
+/// Reads a trace.dat file or a capture directory.
+pub(super) fn read(path: &Path) -> Result<Input, Failure> {
+    let capture = if path.is_dir() { Some(Capture::open(path)?) } else { None };
+    let trace = TraceDat::open(capture.as_ref().map_or(path, |capture| &capture.trace))?;
+    let stage = Stage::bytes("decoding", trace.data_bytes());
+    let recording = trace.decode(&|bytes| stage.add(bytes))?;
+    Ok(Input { capture, recording })
+}
+
+/// Turns a trace into operations; the decoded events are dropped.
+pub(super) fn plan(input: Input, wishes: Wishes, path: &Path) -> Result<Loaded, Failure> {
+    let Input { capture, recording } = input;
+    let has_slab_events = recording.accounting.events.keys().any(|name| name.starts_with("kmem_cache") || name.starts_with("kmalloc") || name == "kfree");
+    if !has_slab_events {
+        let error = anyhow::anyhow!("{}: there are no slab events in this trace", path.display());
+        return Err(Failure::input(error).hint("record with `trace-cmd record -e kmem -C global COMMAND`"));
+    }
+    let setting = Setting::resolve(wishes, &recording, capture.as_ref());
+    let snapshot = capture.as_ref().and_then(|capture| capture.after.as_ref().or(capture.before.as_ref()));
+    let plan = prepare(&recording, &setting.kernel, snapshot);
+    let facts = Recording { streams: Vec::new(), ..recording };
+    Ok(Loaded { capture, facts, setting, plan })
+}
+
+/// A trace, ready to be replayed.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) capture: Option<Capture>,
+    /// The recording without its events.
+    pub(super) facts: Recording,
+    pub(super) setting: Setting,
+    pub(super) plan: Plan,
+}

@@ -1,0 +1,63 @@
+//! The command line.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `args` | what can be typed |
+//! | `failure` | errors with hints, and exit codes |
+//! | `load` | opens a trace or capture, and prepares it |
+//! | `progress` | bars on stderr |
+//! | `replay`, `verify`, `info` | one file a command |
+//! | `convert` | a replay's outcome to a report's input |
+
+mod args;
+mod convert;
+mod failure;
+mod info;
+mod load;
+mod progress;
+mod replay;
+mod verify;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use failure::Failure;
+
+/// Runs the command line and returns the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; a broken pipe while printing them is none either.
+            let is_error = error.use_stderr();
+            error.print().ok();
+            return if is_error { failure::USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let result = match cli.command {
+        Some(Command::Verify(args)) => verify::run(&args, cli.global),
+        Some(Command::Info(args)) => info::run(&args),
+        Some(Command::Replay(args)) => replay::run(&args, cli.global),
+        None => match cli.replay {
+            Some(args) => replay::run(&args, cli.global),
+            None => Err(Failure::usage("no trace given", "`slubreplay --help` shows examples")),
+        },
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Writes a result to stdout. A reader that has seen enough and closed the pipe is no error.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::output("stdout", error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,73 @@
+//! `slubreplay TRACE|CAPTURE`: replays and reports.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use slubreplay_reports::text::TextOptions;
+use slubreplay_reports::{export, json, tables, text};
+
+use super::args::{MachineArgs, ReplayArgs, ReplayFormat};
+use super::failure::Failure;
+use super::progress::Stage;
+use super::{convert, load, print};
+use crate::mem::UnlimitedPages;
+use crate::replay::{CacheState, Engine, Observer, Setup};
+
+/// Operations between two checks with `--check`.
+const CHECK_EVERY: u64 = 100_000;
+
+pub(super) fn run(args: &ReplayArgs, machine: MachineArgs) -> Result<ExitCode, Failure> {
+    let loaded = load::plan(load::read(&args.trace)?, machine.wishes(), &args.trace)?;
+    let setup = Setup {
+        rules: loaded.setting.rules,
+        topology: loaded.setting.topology.clone(),
+        page_bytes: loaded.setting.kernel.machine.page_bytes,
+        samples: args.samples,
+        check_every: if args.check { CHECK_EVERY } else { 0 },
+    };
+    let mut progress = Progress(Stage::operations("replaying", loaded.plan.ops.len() as u64));
+    let replayed = Engine::new(&loaded.plan, &setup, UnlimitedPages::default()).run(&mut progress);
+    drop(progress);
+    let (outcome, timeline) = replayed.map_err(|error| Failure::outside(error).hint("this is a bug in slubreplay; please report it"))?;
+    let input = convert::report_input(&args.trace, &loaded, &outcome, &timeline);
+    if let Some(dir) = &args.out {
+        export::write_all(&input, dir).map_err(Failure::input)?;
+    }
+    let shown = match args.format {
+        ReplayFormat::Json => format!("{:#}\n", json::to_json(&input)),
+        ReplayFormat::Csv => export::to_csv(tables::caches(&input)).map_err(Failure::input)?,
+        ReplayFormat::Text => {
+            let is_terminal = std::io::stdout().is_terminal();
+            let width = if is_terminal { terminal_width() } else { 80 };
+            text::render(&input, &TextOptions { width, color: is_terminal && colours_wanted(), unicode: is_unicode(), top: args.top })
+        }
+    };
+    print(&shown)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Progress(Stage);
+
+impl Observer for Progress {
+    fn mark(&mut self, _: &str, _: &dyn Fn(usize) -> Option<CacheState>) {}
+
+    fn progress(&mut self, operations: u64) {
+        self.0.set(operations);
+    }
+}
+
+/// Columns of the terminal, within what the report is made for.
+fn terminal_width() -> usize {
+    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse::<usize>().ok());
+    columns.unwrap_or(80).clamp(80, 120)
+}
+
+/// See no-color.org.
+fn colours_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+fn is_unicode() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    locale.is_some_and(|locale| locale.to_ascii_lowercase().replace('-', "").contains("utf8"))
+}
