@@ -10,7 +10,7 @@ use super::args::{MachineArgs, ReplayArgs, ReplayFormat};
 use super::failure::Failure;
 use super::progress::Stage;
 use super::{convert, load, print};
-use crate::mem::UnlimitedPages;
+use crate::mem::RecordedPages;
 use crate::replay::{CacheState, Engine, Observer, Setup};
 
 /// Operations between two checks with `--check`.
@@ -26,7 +26,7 @@ pub(super) fn run(args: &ReplayArgs, machine: MachineArgs) -> Result<ExitCode, F
         check_every: if args.check { CHECK_EVERY } else { 0 },
     };
     let mut progress = Progress(Stage::operations("replaying", loaded.plan.ops.len() as u64));
-    let replayed = Engine::new(&loaded.plan, &setup, UnlimitedPages::default()).run(&mut progress);
+    let replayed = Engine::new(&loaded.plan, &setup, RecordedPages::new(loaded.plan.slab_orders.iter().cloned())).run(&mut progress);
     drop(progress);
     let (outcome, timeline) = replayed.map_err(|error| Failure::outside(error).hint("this is a bug in slubreplay; please report it"))?;
     let input = convert::report_input(&args.trace, &loaded, &outcome, &timeline);

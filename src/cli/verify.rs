@@ -10,7 +10,7 @@ use super::failure::{Failure, RESULT_OUTSIDE};
 use super::load::{self, Loaded};
 use super::print;
 use super::progress::Stage;
-use crate::mem::UnlimitedPages;
+use crate::mem::RecordedPages;
 use crate::prepare::ledger::Entry;
 use crate::replay::{Engine, Setup};
 use crate::verify::{CacheVerdict, SnapshotMarks, Summary, Verification, compare};
@@ -48,7 +48,7 @@ fn verify(loaded: &Loaded, args: &VerifyArgs) -> Result<Verification, Failure> {
     };
     let stage = Stage::operations("replaying", loaded.plan.ops.len() as u64);
     let mut marks = SnapshotMarks::new(&loaded.plan.caches, |operations| stage.set(operations));
-    let replayed = Engine::new(&loaded.plan, &setup, UnlimitedPages::default()).run(&mut marks);
+    let replayed = Engine::new(&loaded.plan, &setup, RecordedPages::new(loaded.plan.slab_orders.iter().cloned())).run(&mut marks);
     let (outcome, _) = replayed.map_err(Failure::outside)?;
     let before = capture.and_then(|capture| capture.before.as_ref());
     let end = |cache: usize| outcome.caches.get(cache).map(|cache| cache.end.clone()).unwrap_or_default();

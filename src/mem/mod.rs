@@ -1,11 +1,14 @@
 //! Where slabs get their pages.
 //!
 //! The allocator models ask a [`PageSource`] for blocks of pages and give them back; they know nothing
-//! of what is behind it. [`UnlimitedPages`] never runs out and never fragments. A model of the page
-//! allocator, with watermarks and fragmentation, implements the same trait.
+//! of what is behind it. [`UnlimitedPages`] never runs out and never fragments; [`RecordedPages`] refuses
+//! what the page allocator of a recording refused. A model of the page allocator, with watermarks and
+//! fragmentation, implements the same trait.
 
+mod recorded;
 mod unlimited;
 
+pub use recorded::RecordedPages;
 pub use unlimited::UnlimitedPages;
 
 /// A block of 2^order pages.
@@ -22,6 +25,8 @@ pub struct Pages {
 /// What a slab allocator asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageRequest {
+    /// Who asks: the number that the driver gave the cache.
+    pub owner: u32,
     /// Order of the block.
     pub order: u8,
     /// Preferred node: the one that the caller asked for, else that of the CPU.

@@ -10,6 +10,7 @@ use super::ledger::{Entry, Ledger};
 use super::op::{Op, What};
 use super::pairing::{NO_CACHE, Paired};
 use super::seeding::{self, Setting};
+use super::silent;
 use crate::allocators::slub::sizing::Kernel;
 
 pub(super) fn assemble(
@@ -25,8 +26,10 @@ pub(super) fn assemble(
     for op in &mut paired.ops {
         op.cache = identified.of_object[op.object as usize];
     }
+    silent::place(&mut paired);
     let setting = Setting { page_shift: kernel.machine.page_bytes.trailing_zeros(), boot_cpu: boot_cpu(recording) };
     plan.seeds = if paired.spans.knows_births() { seeding::rebuild(&paired, &paired.ops, &plan.caches, setting) } else { Vec::new() };
+    plan.slab_orders = slab_orders(&paired, &identified, &plan.caches);
     let seeded: Vec<bool> = seeded_objects(&plan, paired.objects.len());
     let mut assembly = Assembly {
         paired: &paired,
@@ -86,6 +89,21 @@ fn boot_cpu(recording: &Recording) -> Option<u16> {
     let is_boot =
         first.iter().all(|event| event.pid == 0 && event.cpu == cpu && !event.context.in_hardirq() && !event.context.in_softirq());
     is_boot.then_some(cpu)
+}
+
+/// Orders of the kernel's new slabs, by cache. Spans are numbered by their first object, which follows the
+/// page allocation at once.
+fn slab_orders(paired: &Paired, identified: &Identified, caches: &[PlannedCache]) -> Vec<Vec<u8>> {
+    let mut orders = vec![Vec::new(); caches.len()];
+    for span in paired.spans.spans.iter().filter(|span| span.is_born) {
+        let cache = usize::from(identified.of_object[span.object as usize]);
+        if let (Some(orders), Some(planned)) = (orders.get_mut(cache), caches.get(cache))
+            && [planned.layout.order, planned.layout.min_order].contains(&u32::from(span.order))
+        {
+            orders.push(span.order);
+        }
+    }
+    orders
 }
 
 fn seeded_objects(plan: &Plan, objects: usize) -> Vec<bool> {

@@ -7,6 +7,7 @@
 //! | `identity` | finds the cache of each object |
 //! | `caches` | lays the caches out and compares with a snapshot |
 //! | `seeding` | rebuilds the heap at the first event |
+//! | `silent` | places frees that were not traced |
 //! | `assemble` | puts it together and adds the operations that were not traced |
 //! | [`ledger`] | counts everything that was inferred |
 //! | [`op`] | the compact operation |
@@ -19,6 +20,7 @@ pub mod op;
 mod pages;
 mod pairing;
 mod seeding;
+mod silent;
 
 #[cfg(test)]
 mod tests;
@@ -44,6 +46,9 @@ pub struct Plan {
     pub objects: u32,
     /// Slabs that exist at the start.
     pub seeds: Vec<PlannedSeed>,
+    /// By cache: the orders of the slabs that the kernel made during the trace, in their order, as far
+    /// as page events show them.
+    pub slab_orders: Vec<Vec<u8>>,
     /// Markers: (operations before it, text).
     pub marks: Vec<(usize, String)>,
     /// What was observed and what was inferred.

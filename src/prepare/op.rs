@@ -64,6 +64,12 @@ impl What {
         Self(self.0 | Self::IMPLIED)
     }
 
+    /// The same, with the next operation in the same call.
+    #[must_use]
+    pub(super) fn in_list(self) -> Self {
+        Self(self.0 | Self::LIST_GOES_ON)
+    }
+
     /// The same, for one node only.
     #[must_use]
     pub fn this_node_only(self) -> Self {

@@ -19,6 +19,8 @@ pub(super) struct Span {
     pub(super) order: u8,
     /// Allocated during the trace.
     pub(super) is_born: bool,
+    /// An object seen in it.
+    pub(super) object: u32,
 }
 
 /// Spans by page, following the page events of a trace.
@@ -56,11 +58,15 @@ impl Spans {
         self.fresh.insert(page, event.order);
     }
 
-    /// Takes note of pages that were released.
-    pub(super) fn page_free(&mut self, pfn: u64, order: u8) {
-        if let Some(to_page) = self.frame_to_page {
-            self.forget(pfn.wrapping_add(to_page), order);
-        }
+    /// Takes note of pages that were released. If they were a whole slab made during the trace, returns
+    /// its span and the range of its addresses.
+    pub(super) fn page_free(&mut self, pfn: u64, order: u8) -> Option<(Span, std::ops::Range<u64>)> {
+        let page = pfn.wrapping_add(self.frame_to_page?);
+        let span = self.current.get(&page).map(|&span| self.spans[span as usize]);
+        self.forget(page, order);
+        let span = span.filter(|span| span.is_born && (span.page, span.order) == (page, order))?;
+        let start = page << self.page_shift;
+        Some((span, start..start + (1 << order << self.page_shift)))
     }
 
     fn forget(&mut self, page: u64, order: u8) {
@@ -71,7 +77,7 @@ impl Spans {
     }
 
     /// The span that an object is in.
-    pub(super) fn of(&mut self, ptr: u64) -> u32 {
+    pub(super) fn of(&mut self, ptr: u64, object: u32) -> u32 {
         let page = ptr >> self.page_shift;
         if let Some(&span) = self.current.get(&page) {
             return span;
@@ -84,12 +90,12 @@ impl Spans {
         let span = self.spans.len() as u32;
         match born {
             Some((head, order)) => {
-                self.spans.push(Span { page: head, order, is_born: true });
+                self.spans.push(Span { page: head, order, is_born: true, object });
                 self.fresh.remove(&head);
                 self.current.extend((head..head + (1 << order)).map(|page| (page, span)));
             }
             None => {
-                self.spans.push(Span { page, order: 0, is_born: false });
+                self.spans.push(Span { page, order: 0, is_born: false, object });
                 self.current.insert(page, span);
             }
         }
@@ -147,21 +153,22 @@ mod tests {
     fn a_block_is_one_span_until_it_is_released() {
         let mut spans = spans();
         let address = |pfn: u64, offset: u64| ((TO_PAGE + pfn) << 12) + offset;
-        let old = spans.of(address(8, 16));
-        assert_eq!(spans.spans[old as usize], Span { page: TO_PAGE + 8, order: 0, is_born: false });
+        let old = spans.of(address(8, 16), 0);
+        assert_eq!(spans.spans[old as usize], Span { page: TO_PAGE + 8, order: 0, is_born: false, object: 0 });
         page_alloc(&mut spans, 8, 2);
-        let born = spans.of(address(11, 0));
-        assert_eq!(spans.spans[born as usize], Span { page: TO_PAGE + 8, order: 2, is_born: true });
-        assert_eq!(spans.of(address(9, 0)), born);
-        spans.page_free(8, 2);
-        assert_ne!(spans.of(address(9, 0)), born);
+        let born = spans.of(address(11, 0), 1);
+        assert_eq!(spans.spans[born as usize], Span { page: TO_PAGE + 8, order: 2, is_born: true, object: 1 });
+        assert_eq!(spans.of(address(9, 0), 2), born);
+        let (gone, addresses) = spans.page_free(8, 2).unwrap();
+        assert_eq!((gone.order, addresses), (2, address(8, 0)..address(12, 0)));
+        assert_ne!(spans.of(address(9, 0), 2), born);
     }
 
     #[test]
     fn a_block_elsewhere_is_not_mistaken() {
         let mut spans = spans();
         page_alloc(&mut spans, 8, 1);
-        let next = spans.of((TO_PAGE + 10) << 12);
+        let next = spans.of((TO_PAGE + 10) << 12, 0);
         assert!(!spans.spans[next as usize].is_born);
     }
 }

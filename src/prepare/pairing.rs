@@ -153,7 +153,7 @@ impl Pairing {
             Body::Alloc(alloc) => self.alloc(event, alloc),
             Body::Free(free) => self.free(event, free),
             Body::PageAlloc(page) => self.paired.spans.page_alloc(page),
-            Body::PageFree { pfn, order } => self.paired.spans.page_free(pfn, order),
+            Body::PageFree { pfn, order } => self.page_free(event, pfn, order),
             Body::Mark(mark) => self.paired.marks.push(MarkAt { ops: self.paired.ops.len(), mark }),
             _ => {}
         }
@@ -221,13 +221,28 @@ impl Pairing {
         }
     }
 
+    /// A slab's pages go back only when its last object is free: whatever seems live in it was freed
+    /// unseen.
+    fn page_free(&mut self, event: &Event, pfn: u64, order: u8) {
+        let Some((span, addresses)) = self.paired.spans.page_free(pfn, order) else { return };
+        let key = self.paired.objects.get(span.object as usize).and_then(|object| object.key);
+        let Some(key) = key.and_then(|key| self.paired.keys.get(key as usize)) else { return };
+        let Ok(stride @ 1..) = usize::try_from(key.stride_bytes) else { return };
+        for ptr in addresses.step_by(stride) {
+            if let Some(&Live::Object(object)) = self.live.get(&ptr) {
+                self.live.remove(&ptr);
+                self.op(event, object, What::FREED.implied());
+            }
+        }
+    }
+
     fn op(&mut self, event: &Event, object: u32, what: What) {
         self.paired.ops.push(Op { time_ns: event.time_ns, object, requested_bytes: 0, cache: NO_CACHE, cpu: event.cpu, what, node: -1 });
     }
 
     fn new_object(&mut self, ptr: u64, key: Option<u32>) -> u32 {
         let object = self.paired.objects.len() as u32;
-        let span = self.paired.spans.of(ptr);
+        let span = self.paired.spans.of(ptr, object);
         self.paired.objects.push(ObjectInfo { ptr, key, span, freed_as: None });
         object
     }

@@ -67,6 +67,9 @@ struct Tally {
     slab_bytes_peak: u64,
 }
 
+/// Asks for the pages of slabs that exist before any operation.
+const NO_OWNER: u32 = u32::MAX;
+
 /// Operations between two reports of progress.
 const PROGRESS_EVERY: usize = 1 << 14;
 
@@ -74,7 +77,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
     /// Prepares a replay: creates the caches and the slabs that exist at the start.
     #[must_use]
     pub fn new(plan: &'a Plan, setup: &'a Setup, pages: P) -> Self {
-        let caches: Vec<Cache> = plan.caches.iter().map(|cache| Cache::new(cache.layout, setup.rules, &setup.topology)).collect();
+        let caches: Vec<Cache> = (0..).zip(&plan.caches).map(|(number, cache)| Cache::new(number, cache.layout, setup.rules, &setup.topology)).collect();
         let mut engine = Self {
             plan,
             setup,
@@ -96,7 +99,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
             let (cache, tally) = (&mut self.caches[number], &mut self.tallies[number]);
             let order = cache.layout().order as u8;
             let node = self.setup.topology.node_of(planned.cpu.min(self.setup.topology.cpus() - 1));
-            let request = PageRequest { order, node, this_node_only: false, opportunistic: false };
+            let request = PageRequest { owner: NO_OWNER, order, node, this_node_only: false, opportunistic: false };
             let Some(pages) = self.pages.alloc(request) else { continue };
             let slab = cache.seed(&Seed { pages, free: planned.free.clone(), place: planned.place });
             for &(object, index) in &planned.live {

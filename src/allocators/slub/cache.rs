@@ -54,6 +54,8 @@ impl Topology {
 /// A cache (`struct kmem_cache`).
 #[derive(Debug, Clone)]
 pub struct Cache {
+    /// Number by which the page source knows the cache.
+    pub(super) owner: u32,
     pub(super) layout: CacheLayout,
     pub(super) rules: Rules,
     /// The cache has CPU partial lists (`kmem_cache_has_cpu_partial()`), whatever their limit.
@@ -82,18 +84,19 @@ pub(super) struct CpuSlab {
 }
 
 impl Cache {
-    /// An empty cache.
+    /// An empty cache; `owner` is the number under which it asks for pages.
     ///
     /// # Panics
     ///
     /// If the layout has no objects or more than 32,767 in a slab, which no computed layout has.
     #[must_use]
-    pub fn new(layout: CacheLayout, rules: Rules, topology: &Topology) -> Self {
+    pub fn new(owner: u32, layout: CacheLayout, rules: Rules, topology: &Topology) -> Self {
         let objects = u16::try_from(layout.objects).expect("at most 32,767 objects in a slab");
         assert!(objects > 0 && layout.min_objects > 0, "a slab holds an object");
         let cpu =
             CpuSlab { freelist: NO_OBJECT, slab: SlabId::NONE, partial: SlabId::NONE, partial_slabs: 0, counts: CpuCounts::default() };
         Self {
+            owner,
             layout,
             rules,
             has_cpu_partial: layout.cpu_partial > 0,

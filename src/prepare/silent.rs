@@ -1,0 +1,121 @@
+//! Places frees that were not traced: bulk frees and kfree_rcu() batches.
+//!
+//! Pairing finds an untraced free only when the address is handed out again, or when the slab's pages go
+//! back. But a CPU takes all free objects of a slab at once: whatever it hands out of a slab without
+//! turning to another one in between (a *tenure*) was free when it took the slab, unless it was allocated
+//! since. So untraced frees that a tenure proves belong before its start. They came in batches, which the
+//! kernel frees slab by slab in detached lists (`build_detached_freelist()`), one call each.
+
+use rustc_hash::FxHashMap;
+
+use super::op::{Op, What};
+use super::pairing::{MarkAt, NO_CACHE, Paired};
+
+/// Moves implied frees to the start of the tenure that proves them, and joins those of one slab to one
+/// list. `ops` have their caches.
+pub(super) fn place(paired: &mut Paired) {
+    let lists = lists(paired);
+    if lists.is_empty() {
+        return;
+    }
+    let mut moved = vec![false; paired.ops.len()];
+    for list in &lists {
+        for &position in &list.frees {
+            moved[position] = true;
+        }
+    }
+    let mut lists = lists.into_iter().peekable();
+    let mut marks = std::mem::take(&mut paired.marks).into_iter().peekable();
+    let mut ops = Vec::with_capacity(paired.ops.len());
+    for (position, op) in paired.ops.iter().enumerate() {
+        while let Some(mark) = marks.next_if(|mark| mark.ops <= position) {
+            paired.marks.push(MarkAt { ops: ops.len(), ..mark });
+        }
+        while let Some(list) = lists.next_if(|list| list.start == position) {
+            let last = list.frees.len() - 1;
+            ops.extend(list.frees.iter().enumerate().map(|(index, &free)| {
+                let free = paired.ops[free];
+                let what = if index < last { free.what.in_list() } else { free.what };
+                Op { time_ns: op.time_ns, what, ..free }
+            }));
+        }
+        if !moved[position] {
+            ops.push(*op);
+        }
+    }
+    let end = ops.len();
+    paired.marks.extend(marks.map(|mark| MarkAt { ops: end, ..mark }));
+    paired.ops = ops;
+}
+
+/// Implied frees of one slab that go before the operation at `start`.
+#[derive(Debug)]
+struct List {
+    start: usize,
+    /// Their present positions, in the order in which the objects are handed out.
+    frees: Vec<usize>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Tenure {
+    span: u32,
+    start: usize,
+    /// Index of its list, once it has one.
+    list: Option<usize>,
+}
+
+fn lists(paired: &Paired) -> Vec<List> {
+    let mut lists: Vec<List> = Vec::new();
+    // By cache and CPU: the slab that the CPU is handing out of.
+    let mut tenures: FxHashMap<(u16, u16), Tenure> = FxHashMap::default();
+    let mut allocated_at: Vec<usize> = vec![0; paired.objects.len()];
+    // Implied frees since the last other operation: they are followed by what proves them.
+    let mut pending: Vec<usize> = Vec::new();
+    for (position, op) in paired.ops.iter().enumerate() {
+        if op.what == What::FREED.implied() {
+            pending.push(position);
+            continue;
+        }
+        if op.what.is_free() || op.cache == NO_CACHE {
+            flush_pages(&mut pending, paired, position, &mut lists);
+            continue;
+        }
+        allocated_at[op.object as usize] = position;
+        let object = &paired.objects[op.object as usize];
+        let tenure = tenures.entry((op.cache, op.cpu)).or_insert(Tenure { span: object.span, start: position, list: None });
+        if tenure.span != object.span {
+            *tenure = Tenure { span: object.span, start: position, list: None };
+        }
+        // The free that this allocation proves stands right before it; others before that are of pages.
+        let proven = pending.pop_if(|free| paired.objects[paired.ops[*free].object as usize].ptr == object.ptr);
+        flush_pages(&mut pending, paired, position, &mut lists);
+        let Some(free) = proven else { continue };
+        let freed = paired.ops[free];
+        if freed.cache != op.cache || allocated_at[freed.object as usize] >= tenure.start {
+            continue;
+        }
+        match tenure.list {
+            Some(list) => lists[list].frees.push(free),
+            None => {
+                tenure.list = Some(lists.len());
+                lists.push(List { start: tenure.start, frees: vec![free] });
+            }
+        }
+    }
+    let end = paired.ops.len();
+    flush_pages(&mut pending, paired, end, &mut lists);
+    lists.sort_by_key(|list| list.start);
+    lists
+}
+
+/// Implied frees because a slab's pages went back: one list per slab, where they are.
+fn flush_pages(pending: &mut Vec<usize>, paired: &Paired, position: usize, lists: &mut Vec<List>) {
+    let span = |free: &usize| paired.objects[paired.ops[*free].object as usize].span;
+    for frees in pending.chunk_by(|a, b| span(a) == span(b)) {
+        // At the end of the trace there is no operation to stand before: they stay where they are.
+        if frees.len() > 1 && position < paired.ops.len() && paired.ops[frees[0]].cache != NO_CACHE {
+            lists.push(List { start: position, frees: frees.to_vec() });
+        }
+    }
+    pending.clear();
+}
