@@ -7,9 +7,11 @@
 
 use rustc_hash::FxHashMap;
 use slubreplay_parsers::capture::SlabSnapshot;
+use slubreplay_parsers::capture::snapshot::CacheAttributes;
 use slubreplay_parsers::event::{AllocCall, NameId};
 use slubreplay_parsers::recording::Recording;
 
+use super::buckets;
 use super::ledger::{Entry, Ledger};
 use super::pairing::{Key, NO_CACHE, ObjectInfo, Paired};
 use crate::allocators::slub::sizing::{Kernel, kmalloc};
@@ -81,6 +83,11 @@ pub(super) fn identify(
             (None, Some(freed_as)) => (freed_as, Some(Entry::NamedAtFree)),
             (None, None) => (NO_CACHE, None),
         });
+    }
+    if let Some(snapshot) = snapshot
+        && paired.spans.knows_births()
+    {
+        buckets::separate(paired, kernel, snapshot, &mut of_object, &mut |name| caches.named(name));
     }
     by_slab(&paired.objects, &mut of_object);
     for (object, identity) in paired.objects.iter().zip(&mut of_object) {
@@ -179,15 +186,20 @@ impl CacheTable<'_> {
 
     /// The one cache of these sizes in the snapshot, or a pseudo-cache.
     fn by_sizes(&mut self, key: &Key) -> (u16, Option<Entry>) {
-        let mut found = self.snapshot.into_iter().flat_map(|snapshot| &snapshot.caches).filter(|(name, attributes)| {
+        let fits = |name: &str, attributes: &CacheAttributes| {
             let is_merged = name.starts_with(':');
             // A merged cache has the largest object size of its names.
-            let objects_fit =
-                attributes.number("object_size").is_some_and(|size| size == key.object_bytes || is_merged && size > key.object_bytes);
+            let objects_fit = attributes.number("object_size").is_some_and(|size| size == key.object_bytes || is_merged && size > key.object_bytes);
             let flags_fit = key.is_account_cache.is_none_or(|account| !is_merged || directory_letters(name).contains('A') == account);
             attributes.number("slab_size") == Some(key.stride_bytes) && objects_fit && flags_fit
-        });
-        if let (Some((name, _)), None) = (found.next(), found.next()) {
+        };
+        let mut found: Vec<(&String, &CacheAttributes)> =
+            self.snapshot.into_iter().flat_map(|snapshot| &snapshot.caches).filter(|(name, attributes)| fits(name, attributes)).collect();
+        if found.len() > 1 {
+            // A cache without a slab is not the one that was used.
+            found.retain(|(_, attributes)| attributes.number("slabs").is_none_or(|slabs| slabs > 0));
+        }
+        if let [(name, _)] = found[..] {
             let name = name.clone();
             return (self.number(&name, false), Some(Entry::NamedBySizes));
         }

@@ -5,6 +5,7 @@
 //! | `pairing` | pairs frees with allocations by address; drops what never reaches a slab |
 //! | `pages` | relates addresses to page events: the kernel's own slabs |
 //! | `identity` | finds the cache of each object |
+//! | `buckets` | tells bucket caches from the kmalloc caches of the same sizes |
 //! | `caches` | lays the caches out and compares with a snapshot |
 //! | `seeding` | rebuilds the heap at the first event |
 //! | `silent` | places frees that were not traced |
@@ -13,6 +14,7 @@
 //! | [`op`] | the compact operation |
 
 mod assemble;
+mod buckets;
 mod caches;
 mod identity;
 pub mod ledger;

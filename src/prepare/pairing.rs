@@ -13,7 +13,6 @@ use super::pages::Spans;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) call: AllocCall,
-    /// Of `kmem_cache_alloc` only: a kmalloc class has many callers.
     pub(super) call_site: u64,
     /// Of `kmem_cache_alloc` only: the cache's object size.
     pub(super) object_bytes: u64,
@@ -254,7 +253,7 @@ impl Pairing {
         let key = Key {
             call: alloc.call,
             is_account_cache: alloc.accounted.filter(|_| !is_kmalloc && !asks_account),
-            call_site: if is_kmalloc { 0 } else { alloc.call_site },
+            call_site: alloc.call_site,
             object_bytes: if is_kmalloc { 0 } else { alloc.bytes_req },
             stride_bytes: alloc.bytes_alloc,
             gfp: if is_kmalloc { alloc.gfp_flags & self.setting.type_bits } else { 0 },
