@@ -77,15 +77,20 @@ pub(crate) fn parse_at(system: &str, text: &[u8], origin: Origin) -> Result<Even
     cursor.enter(format!("event format, {system}:{name}"));
     let id = cursor.read(id_line)?;
     cursor.read(header(&b"format:"[..], "`format:`"))?;
+    let fields = fields(&mut cursor)?;
+    Ok(EventFormat { system: system.to_owned(), name, id, fields })
+}
+
+/// Field lines up to `print fmt` or the end.
+pub(crate) fn fields(cursor: &mut Cursor<'_>) -> Result<Vec<Field>, Fault> {
     let mut fields = Vec::new();
     loop {
         cursor.read(|input| take_while(|byte| byte == b'\n' || byte == b'\r').parse(input))?;
         if cursor.is_empty() || cursor.rest().starts_with(b"print fmt") {
-            break;
+            return Ok(fields);
         }
         fields.push(cursor.read(field_line)?);
     }
-    Ok(EventFormat { system: system.to_owned(), name, id, fields })
 }
 
 fn line_end(input: &[u8]) -> Res<'_, ()> {

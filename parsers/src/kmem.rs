@@ -133,7 +133,6 @@ impl Decoder {
     pub fn new(formats: &[EventFormat], big_endian: bool) -> Self {
         let mut decoder = Self { big_endian, by_id: Vec::new(), plans: Vec::new(), pid: None, flags: None, absent: Vec::new() };
         for format in formats {
-            let label = if format.system == "kmem" { format.name.clone() } else { format!("{}:{}", format.system, format.name) };
             let shape = shape(format, &mut decoder.absent).unwrap_or(Shape::Other);
             if decoder.pid.is_none() {
                 decoder.pid = integer(format, "common_pid");
@@ -143,7 +142,7 @@ impl Decoder {
             if decoder.by_id.len() <= id {
                 decoder.by_id.resize(id + 1, 0);
             }
-            decoder.plans.push(Plan { label, shape });
+            decoder.plans.push(Plan { label: format.name.clone(), shape });
             let number = u16::try_from(decoder.plans.len()).unwrap_or(0);
             if let Some(entry) = decoder.by_id.get_mut(id) {
                 *entry = number;
@@ -207,7 +206,7 @@ impl Decoder {
             Shape::Other => return None,
             Shape::Alloc { call, call_site, ptr, req, alloc, gfp, node, accounted, name } => Body::Alloc(Alloc {
                 call_site: or(call_site, 0)?,
-                ptr: valid_pointer(get(ptr)?),
+                ptr: valid_pointer(get(ptr)?, ptr.size),
                 bytes_req: get(req)?,
                 bytes_alloc: get(alloc)?,
                 gfp_flags: or(gfp, 0)? as u32,
@@ -220,7 +219,7 @@ impl Decoder {
                 Body::Free(Free { call_site: or(call_site, 0)?, ptr: get(ptr)?, name: self.name(payload, name, piece)?, call })
             }
             Shape::PageAlloc { pfn, order, gfp, migratetype } => Body::PageAlloc(PageAlloc {
-                pfn: Some(get(pfn)?).filter(|&pfn| pfn != u64::MAX && pfn != 0),
+                pfn: Some(get(pfn)?).filter(|&frame| frame != all_ones(pfn.size) && frame != 0),
                 gfp_flags: or(gfp, 0)? as u32,
                 migratetype: or(migratetype, u64::MAX)? as i16,
                 order: get(order)? as u8,
@@ -314,9 +313,14 @@ impl Decoder {
     }
 }
 
-/// Error pointers (-4095..-1) stand for a failed allocation, like NULL.
-fn valid_pointer(ptr: u64) -> u64 {
-    if ptr > u64::MAX - 4096 { 0 } else { ptr }
+/// Error pointers (-4095..-1, in the kernel's own width) stand for a failed allocation, like NULL.
+fn valid_pointer(ptr: u64, bytes: u8) -> u64 {
+    if ptr > all_ones(bytes) - 4095 { 0 } else { ptr }
+}
+
+/// The number -1 in an unsigned integer of this size.
+fn all_ones(bytes: u8) -> u64 {
+    if bytes == 8 { u64::MAX } else { u64::from(u32::MAX) }
 }
 
 fn integer(format: &EventFormat, name: &str) -> Option<Slot> {

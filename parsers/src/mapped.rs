@@ -30,6 +30,7 @@ enum Content {
     Mapped {
         map: Mmap,
         slot: &'static Slot,
+        file: File,
     },
     /// Empty files cannot be mapped, and with every slot taken a mapping could not be guarded.
     Read(Vec<u8>),
@@ -48,7 +49,7 @@ impl MappedFile {
             let kind = if metadata.is_dir() { "a directory" } else { "not a regular file" };
             return Err(TraceError::Unsupported { path: path.to_owned(), what: format!("{kind}; expected a trace file") });
         }
-        let content = if metadata.len() == 0 { Content::Read(Vec::new()) } else { map(&file, path)? };
+        let content = if metadata.len() == 0 { Content::Read(Vec::new()) } else { map(file, path)? };
         Ok(Self { path: path.to_owned(), content })
     }
 
@@ -58,20 +59,22 @@ impl MappedFile {
         &self.path
     }
 
-    /// Fails if any byte read so far came from beyond the file's end.
+    /// Fails if any byte read so far may have come from beyond the file's end.
     ///
     /// # Errors
     ///
-    /// [`TraceError::Shrank`] if the file was truncated and the missing part was touched.
+    /// [`TraceError::Shrank`] if the file was truncated.
     pub fn check(&self) -> Result<(), TraceError> {
-        match &self.content {
-            // ORDERING: Acquire pairs with the handler's Release; a reader on another thread has been
-            // joined by now, so its faults happen before this load either way.
-            Content::Mapped { map, slot } if slot.hit.load(Ordering::Acquire) => {
-                Err(TraceError::Shrank { path: self.path.clone(), mapped_bytes: map.len() as u64 })
-            }
-            _ => Ok(()),
+        let Content::Mapped { map, slot, file } = &self.content else { return Ok(()) };
+        // What is missing of the page in which the file ends now reads as zeroes without a signal, so
+        // the handler alone does not see every truncation.
+        let is_shorter = file.metadata().is_ok_and(|metadata| metadata.len() < map.len() as u64);
+        // ORDERING: Acquire pairs with the handler's Release; a reader on another thread has been
+        // joined by now, so its faults happen before this load either way.
+        if is_shorter || slot.hit.load(Ordering::Acquire) {
+            return Err(TraceError::Shrank { path: self.path.clone(), mapped_bytes: map.len() as u64 });
         }
+        Ok(())
     }
 }
 
@@ -94,7 +97,7 @@ impl Drop for MappedFile {
     }
 }
 
-fn map(file: &File, path: &Path) -> Result<Content, TraceError> {
+fn map(file: File, path: &Path) -> Result<Content, TraceError> {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(install_handler);
     let Some(slot) = Slot::claim() else {
@@ -102,10 +105,10 @@ fn map(file: &File, path: &Path) -> Result<Content, TraceError> {
     };
     // SAFETY: the mapping is private and read-only. Another process may still change the bytes under
     // us; everything read from them is treated as untrusted, and a truncation is caught by the handler.
-    match unsafe { Mmap::map(file) } {
+    match unsafe { Mmap::map(&file) } {
         Ok(map) => {
             slot.cover(map.as_ptr().addr(), map.len());
-            Ok(Content::Mapped { map, slot })
+            Ok(Content::Mapped { map, slot, file })
         }
         Err(error) => {
             slot.release();
@@ -149,10 +152,14 @@ impl Slot {
         self.end.store(UNUSED, Ordering::Release);
     }
 
-    fn covers(&self, address: usize) -> bool {
-        // ORDERING: Acquire pairs with `cover`.
+    /// The end of the guarded range, if the address is in it.
+    fn end_around(&self, address: usize) -> Option<usize> {
+        // ORDERING: Acquire pairs with `cover`; the second load must not come before that of `start`.
         let end = self.end.load(Ordering::Acquire);
-        address < end && address >= self.start.load(Ordering::Relaxed)
+        let start = self.start.load(Ordering::Acquire);
+        // Another thread may have given the slot to another mapping in between.
+        let is_same = self.end.load(Ordering::Relaxed) == end;
+        (is_same && (start..end).contains(&address)).then_some(end)
     }
 }
 
@@ -165,11 +172,13 @@ fn install_handler() {
     unsafe { libc::sigaction(libc::SIGBUS, &raw const action, std::ptr::null_mut()) };
 }
 
-/// Replaces a vanished page of a guarded mapping by zeroes; any other `SIGBUS` stays fatal.
+/// Replaces the vanished end of a guarded mapping by zeroes; any other `SIGBUS` stays fatal.
 extern "C" fn on_sigbus(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    // SAFETY: with SA_SIGINFO the kernel passes a valid `siginfo_t`, whose address field is set for SIGBUS.
-    let address = unsafe { (*info).si_addr() }.addr();
-    let Some(slot) = SLOTS.iter().find(|slot| slot.covers(address)) else {
+    // SAFETY: with SA_SIGINFO the kernel passes a valid `siginfo_t`.
+    let info = unsafe { &*info };
+    // SAFETY: its address field is set for SIGBUS.
+    let address = unsafe { info.si_addr() }.addr();
+    let Some((slot, end)) = SLOTS.iter().find_map(|slot| Some((slot, slot.end_around(address)?))) else {
         // SAFETY: resetting a signal to its default is async-signal-safe. Returning repeats the
         // faulting access, which now kills the process as it would have without us.
         unsafe { libc::signal(libc::SIGBUS, libc::SIG_DFL) };
@@ -177,10 +186,13 @@ extern "C" fn on_sigbus(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc
     };
     // SAFETY: sysconf is async-signal-safe.
     let page_bytes = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
-    let page = std::ptr::with_exposed_provenance_mut::<libc::c_void>(address & !(page_bytes - 1));
-    // SAFETY: the page lies in a mapping that a live `MappedFile` owns, so replacing it touches nobody
+    let start = address & !(page_bytes - 1);
+    let page = std::ptr::with_exposed_provenance_mut::<libc::c_void>(start);
+    // Whatever follows the first missing page is missing too: one signal for all of it, not one each.
+    let bytes = end.next_multiple_of(page_bytes) - start;
+    // SAFETY: the pages lie in a mapping that a live `MappedFile` owns, so replacing them touches nobody
     // else's memory; mmap is a plain system call and safe in a handler.
-    let mapped = unsafe { libc::mmap(page, page_bytes, libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED, -1, 0) };
+    let mapped = unsafe { libc::mmap(page, bytes, libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED, -1, 0) };
     if mapped == libc::MAP_FAILED {
         // SAFETY: as above; without memory for a page the process cannot go on.
         unsafe { libc::signal(libc::SIGBUS, libc::SIG_DFL) };

@@ -84,8 +84,13 @@ pub(crate) struct Cursor<'a> {
 pub(crate) enum Origin {
     /// The file itself, from this offset.
     File(u64),
-    /// A decompressed block; the offset is that of the compressed bytes.
-    Block(u64),
+    /// A decompressed block, from this offset in it.
+    Block {
+        /// Offset of the compressed bytes in the file.
+        block: u64,
+        /// Offset in the decompressed bytes.
+        from: u64,
+    },
 }
 
 impl<'a> Cursor<'a> {
@@ -143,11 +148,20 @@ impl<'a> Cursor<'a> {
         self.fault_at(self.position(), expected)
     }
 
-    /// Where the cursor stands, for messages.
+    /// Where the bytes ahead came from.
+    pub(crate) fn origin(&self) -> Origin {
+        let position = self.position() as u64;
+        match self.origin {
+            Origin::File(start) => Origin::File(start + position),
+            Origin::Block { block, from } => Origin::Block { block, from: from + position },
+        }
+    }
+
+    /// The place of a position, for messages.
     pub(crate) fn place(&self, position: usize) -> Place {
         match self.origin {
             Origin::File(start) => Place::Byte(start + position as u64),
-            Origin::Block(block) => Place::Inside { block, byte: position as u64 },
+            Origin::Block { block, from } => Place::Inside { block, byte: from + position as u64 },
         }
     }
 
@@ -187,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_take_past_the_end_says_how_much_there_was() {
-        let mut cursor = Cursor::new(b"xy", Origin::Block(7), "test");
+        let mut cursor = Cursor::new(b"xy", Origin::Block { block: 7, from: 0 }, "test");
         let fault = cursor.take(5, "data").unwrap_err();
         assert_eq!(fault.to_string(), "test, byte 0 of the compressed block at byte 7: expected 5 bytes of data, found 2 bytes");
     }

@@ -79,8 +79,7 @@ pub struct Info {
 /// What was read from a trace, and what could not be used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accounting {
-    /// Records by event name. Names are those in the trace's own format descriptions, with the
-    /// system in front (`system:name`) unless it is `kmem`.
+    /// Records by event name, as the kernel spells it.
     pub events: BTreeMap<String, u64>,
     /// Records whose event number no format description explains, by number.
     pub unknown_ids: BTreeMap<u32, u64>,
@@ -153,7 +152,7 @@ impl Accounting {
 pub struct Loss {
     /// CPU whose events were lost.
     pub cpu: u16,
-    /// Time of the first record after the gap, in nanoseconds.
+    /// Time at which the first sub-buffer after the gap begins, in nanoseconds.
     pub time_ns: u64,
     /// How many, if the buffer says so.
     pub count: Option<u64>,

@@ -172,7 +172,7 @@ mod tests {
         );
         assert_eq!(text("sizing.csv"), "cache,attribute,kernel,computed\ndentry,order,1,0\n");
         let caches = text("caches.csv");
-        assert!(caches.starts_with("name,aliases,pseudo,object_bytes,"));
+        assert!(caches.starts_with("name,traced_as,aliases,pseudo,object_bytes,"));
         assert!(caches.contains(",0.250000,"), "six digits: {caches}");
     }
 

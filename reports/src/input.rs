@@ -59,6 +59,8 @@ pub struct RunFacts {
 pub struct CacheFigures {
     /// Name as in `/sys/kernel/slab`, or of the pseudo-cache.
     pub name: String,
+    /// Name that the trace has for it, where `name` is only the directory of a merged cache; else empty.
+    pub traced_as: String,
     /// Other names of the same cache, merged into it.
     pub aliases: Vec<String>,
     /// True if the cache is not one the kernel named: its objects could not be attributed.

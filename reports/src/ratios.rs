@@ -32,6 +32,12 @@ impl FreePaths {
 }
 
 impl CacheFigures {
+    /// Returns the name to show to people: a merged cache goes by the name that the trace has for it.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        if self.traced_as.is_empty() { &self.name } else { &self.traced_as }
+    }
+
     /// Returns the bytes that the objects live at the end occupy, padding included.
     #[must_use]
     pub fn live_bytes_end(&self) -> u64 {
@@ -86,6 +92,18 @@ impl CacheFigures {
 }
 
 impl ReportInput {
+    /// Returns the name to show to people for the cache of this name.
+    #[must_use]
+    pub fn label_of<'a>(&'a self, name: &'a str) -> &'a str {
+        self.caches.iter().find(|cache| cache.name == name).map_or(name, CacheFigures::label)
+    }
+
+    /// Returns the name to show to people of the cache at `index`, the index that series use.
+    #[must_use]
+    pub fn cache_label(&self, index: usize) -> Option<&str> {
+        self.caches.get(index).map(CacheFigures::label)
+    }
+
     /// Returns the name of the cache at `index`, the index that counters and series use.
     #[must_use]
     pub fn cache_name(&self, index: usize) -> Option<&str> {
@@ -162,6 +180,14 @@ mod tests {
         assert_eq!(cache.rounding_bytes_end(), 42); // 192 - 150
         assert_eq!(cache.free_bytes_end(), 3904); // 4096 - 192; 42 + 3904 = 3946
         assert_eq!(cache.waste_ratio_end(), 3946.0 / 4096.0);
+    }
+
+    #[test]
+    fn merged_caches_go_by_the_name_in_the_trace() {
+        let merged = CacheFigures { name: ":0000192".to_owned(), traced_as: "dentry".to_owned(), ..CacheFigures::default() };
+        assert_eq!(merged.label(), "dentry");
+        let plain = CacheFigures { name: "kmalloc-64".to_owned(), ..CacheFigures::default() };
+        assert_eq!(plain.label(), "kmalloc-64");
     }
 
     #[test]

@@ -61,6 +61,7 @@ fn run() -> RunFacts {
 fn kmalloc_64() -> CacheFigures {
     CacheFigures {
         name: "kmalloc-64".to_owned(),
+        traced_as: String::new(),
         aliases: vec!["pid".to_owned(), "fib6_node".to_owned()],
         object_bytes: 64,
         stride_bytes: 64,

@@ -58,7 +58,10 @@ fn notes(loaded: &Loaded, outcome: &Outcome) -> Vec<String> {
         notes.push(format!("{gaps} gaps in the recording with an unknown number of lost events"));
     }
     if let (Some(first), count) = (accounting.damages.first(), accounting.damage_count()) {
-        notes.push(format!("{count} damaged pieces of data were skipped; the first on CPU {}, byte {}: expected {}", first.cpu, first.byte, first.reason));
+        notes.push(format!(
+            "{count} damaged pieces of data were skipped; the first on CPU {}, byte {}: expected {}",
+            first.cpu, first.byte, first.reason
+        ));
     }
     if !loaded.facts.info.other_buffers.is_empty() {
         let others: Vec<&str> = loaded.facts.info.other_buffers.iter().map(|name| if name.is_empty() { "(top)" } else { name }).collect();
@@ -74,6 +77,7 @@ fn figures(planned: &PlannedCache, outcome: &CacheOutcome) -> CacheFigures {
     let paths = outcome.end.paths();
     CacheFigures {
         name: planned.name.clone(),
+        traced_as: if planned.traced_as == planned.name { String::new() } else { planned.traced_as.clone() },
         aliases: planned.aliases.clone(),
         pseudo: planned.is_pseudo,
         object_bytes: planned.layout.object_size,

@@ -29,7 +29,8 @@ fn events(recording: &Recording) -> Vec<(&str, u64)> {
 
 /// Time of the first and the last event.
 fn span(recording: &Recording) -> Option<(u64, u64)> {
-    let ends = || recording.streams.iter().flat_map(|stream| [stream.events.first(), stream.events.last()]).flatten().map(|event| event.time_ns);
+    let ends =
+        || recording.streams.iter().flat_map(|stream| [stream.events.first(), stream.events.last()]).flatten().map(|event| event.time_ns);
     ends().min().zip(ends().max())
 }
 
@@ -73,7 +74,10 @@ fn as_text(path: &str, recording: &Recording) -> String {
     line("trace", path);
     line("format", &info.format);
     line("kernel", &or(&info.kernel));
-    line("machine", &format!("{} CPUs, {}-bit, {} endian", info.cpus, 8 * u32::from(info.long_bytes), if info.big_endian { "big" } else { "little" }));
+    line(
+        "machine",
+        &format!("{} CPUs, {}-bit, {} endian", info.cpus, 8 * u32::from(info.long_bytes), if info.big_endian { "big" } else { "little" }),
+    );
     line("clock", &or(&info.clock));
     if let Some((first, last)) = span(recording) {
         line("time", &format!("{:.6} s to {:.6} s", first as f64 / 1e9, last as f64 / 1e9));

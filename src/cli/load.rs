@@ -30,7 +30,8 @@ pub(super) fn read(path: &Path) -> Result<Input, Failure> {
 /// Turns a trace into operations; the decoded events are dropped.
 pub(super) fn plan(input: Input, wishes: Wishes, path: &Path) -> Result<Loaded, Failure> {
     let Input { capture, recording } = input;
-    let has_slab_events = recording.accounting.events.keys().any(|name| name.starts_with("kmem_cache") || name.starts_with("kmalloc") || name == "kfree");
+    let has_slab_events =
+        recording.accounting.events.keys().any(|name| name.starts_with("kmem_cache") || name.starts_with("kmalloc") || name == "kfree");
     if !has_slab_events {
         let error = anyhow::anyhow!("{}: there are no slab events in this trace", path.display());
         return Err(Failure::input(error).hint("record with `trace-cmd record -e kmem -C global COMMAND`"));

@@ -65,7 +65,8 @@ fn excluded(loaded: &Loaded, args: &VerifyArgs) -> Result<Vec<String>, Failure> 
     let after = loaded.capture.as_ref().and_then(|capture| capture.after.as_ref());
     let resolve = |name: &String| {
         let known = after.and_then(|after| after.resolve(name)).map(str::to_owned);
-        known.ok_or_else(|| Failure::usage(&format!("--exclude {name}: no such cache in slab.after"), "names are those in /sys/kernel/slab"))
+        known
+            .ok_or_else(|| Failure::usage(&format!("--exclude {name}: no such cache in slab.after"), "names are those in /sys/kernel/slab"))
     };
     args.exclude.iter().map(resolve).collect()
 }
@@ -106,10 +107,8 @@ fn as_json(loaded: &Loaded, result: &Verification, summary: &Summary, excluded: 
 
 fn cache_json(loaded: &Loaded, result: &Verification, cache: &CacheVerdict) -> Value {
     let rows = result.rows.iter().filter(|row| row.cache == cache.cache && row.cpu.is_none());
-    let differences: Vec<Value> = rows
-        .filter(|row| row.error() > 0)
-        .map(|row| json!({"counter": row.counter, "kernel": row.kernel, "replay": row.replay}))
-        .collect();
+    let differences: Vec<Value> =
+        rows.filter(|row| row.error() > 0).map(|row| json!({"counter": row.counter, "kernel": row.kernel, "replay": row.replay})).collect();
     json!({
         "cache": cache.cache,
         "operations": cache.operations,
@@ -140,15 +139,24 @@ fn as_text(loaded: &Loaded, result: &Verification, summary: &Summary, excluded: 
     let mut differing: Vec<&CacheVerdict> = result.caches.iter().filter(|cache| cache.error_sum > 0).collect();
     differing.sort_by(|a, b| b.error_sum.cmp(&a.error_sum).then_with(|| a.cache.cmp(&b.cache)));
     if !differing.is_empty() {
-        writeln!(text, "\n{:<22} {:>10} {:>8} {:>9} {:>8}  largest difference", "cache", "operations", "error", "error %", "implied").unwrap_or_default();
+        writeln!(text, "\n{:<22} {:>10} {:>8} {:>9} {:>8}  largest difference", "cache", "operations", "error", "error %", "implied")
+            .unwrap_or_default();
     }
     let shown = if all { differing.len() } else { SHOWN };
     for cache in differing.iter().take(shown) {
-        let percent = if cache.kernel_sum == 0 { "-".to_owned() } else { format!("{:.3}", cache.error_sum as f64 * 100.0 / cache.kernel_sum as f64) };
+        let percent =
+            if cache.kernel_sum == 0 { "-".to_owned() } else { format!("{:.3}", cache.error_sum as f64 * 100.0 / cache.kernel_sum as f64) };
         let worst = cache.worst.map_or(String::new(), |(counter, error)| format!("{counter} {error}"));
         let mark = if excluded.contains(&cache.cache) { "*" } else { "" };
         let name = format!("{}{mark}", cache.cache);
-        writeln!(text, "{name:<22} {:>10} {:>8} {percent:>9} {:>8}  {worst}", cache.operations, cache.error_sum, implied(loaded, &cache.cache)).unwrap_or_default();
+        writeln!(
+            text,
+            "{name:<22} {:>10} {:>8} {percent:>9} {:>8}  {worst}",
+            cache.operations,
+            cache.error_sum,
+            implied(loaded, &cache.cache)
+        )
+        .unwrap_or_default();
     }
     if differing.len() > shown {
         writeln!(text, "… and {} more (--all shows them)", differing.len() - shown).unwrap_or_default();
@@ -158,8 +166,17 @@ fn as_text(loaded: &Loaded, result: &Verification, summary: &Summary, excluded: 
     }
     let equal = result.caches.len() - differing.len();
     writeln!(text, "\ncaches compared           {} ({equal} equal in every counter)", result.caches.len()).unwrap_or_default();
-    writeln!(text, "summed counter error      {} of {} ({:.4} %)", summary.error_sum, summary.kernel_sum, summary.error_percent()).unwrap_or_default();
-    writeln!(text, "exactly equal             {} of {} caches with at least {} operations", summary.busy_exact, summary.busy, Summary::BUSY).unwrap_or_default();
-    writeln!(text, "lost races, left out      {} (cmpxchg_double_fail, cmpxchg_double_cpu_fail: no trace shows them)", summary.races).unwrap_or_default();
+    writeln!(text, "summed counter error      {} of {} ({:.4} %)", summary.error_sum, summary.kernel_sum, summary.error_percent())
+        .unwrap_or_default();
+    writeln!(
+        text,
+        "exactly equal             {} of {} caches with at least {} operations",
+        summary.busy_exact,
+        summary.busy,
+        Summary::BUSY
+    )
+    .unwrap_or_default();
+    writeln!(text, "lost races, left out      {} (cmpxchg_double_fail, cmpxchg_double_cpu_fail: no trace shows them)", summary.races)
+        .unwrap_or_default();
     text
 }

@@ -72,7 +72,8 @@ fn plan_caches(identified: &mut Identified, kernel: &Kernel, snapshot: Option<&S
         .flat_map(|snapshot| snapshot.caches.keys())
         .filter(|name| identified.caches.iter().all(|identity| identity.name != **name));
     for name in unused {
-        let identity = super::identity::Identity { name: name.clone(), object_bytes: 0, stride_bytes: 0, is_pseudo: false };
+        let identity =
+            super::identity::Identity { name: name.clone(), traced_as: name.clone(), object_bytes: 0, stride_bytes: 0, is_pseudo: false };
         plan.caches.extend(caches::plan(&identity, kernel, snapshot, &mut plan.sizing_differences));
     }
     for cache in identified.of_object.iter_mut().chain(identified.contradicted.values_mut()) {

@@ -10,6 +10,8 @@ use crate::allocators::slub::sizing::{CacheFlags, CacheLayout, CacheSpec, Kernel
 pub struct PlannedCache {
     /// Directory in sysfs if there is a snapshot, else the name in the trace.
     pub name: String,
+    /// Name that the trace has for it; the same as `name` unless the snapshot says that it is merged.
+    pub traced_as: String,
     /// Names merged into it, as far as the snapshot tells.
     pub aliases: Vec<String>,
     /// True if it stands in for a cache whose name is not known.
@@ -50,7 +52,13 @@ pub(super) fn plan(
     let computed = CacheLayout::from_stride(kernel, &spec, stride).ok()?;
     let layout = reported.map_or(computed, |attributes| adjusted(computed, attributes, kernel, &identity.name, differences));
     let aliases = snapshot.map(|snapshot| snapshot.aliases_of(&identity.name).map(str::to_owned).collect()).unwrap_or_default();
-    Some(PlannedCache { name: identity.name.clone(), aliases, is_pseudo: identity.is_pseudo, layout })
+    Some(PlannedCache {
+        name: identity.name.clone(),
+        traced_as: identity.traced_as.clone(),
+        aliases,
+        is_pseudo: identity.is_pseudo,
+        layout,
+    })
 }
 
 /// Compares a layout with the kernel's own figures, and takes those over.

@@ -21,6 +21,8 @@ use crate::allocators::slub::sizing::{Kernel, kmalloc};
 pub(super) struct Identity {
     /// Directory in sysfs if there is a snapshot, else the name in the trace.
     pub(super) name: String,
+    /// First name in the trace that led here.
+    pub(super) traced_as: String,
     /// Largest object size seen.
     pub(super) object_bytes: u64,
     /// Stride; 0 if no allocation was seen.
@@ -171,7 +173,7 @@ impl CacheTable<'_> {
         // Copies of a cache for a memory cgroup (before 5.9) carry the cgroup in parentheses.
         let plain = name.split_once('(').map_or(name, |(plain, _)| plain);
         let resolved = self.snapshot.and_then(|snapshot| snapshot.resolve(plain)).unwrap_or(plain).to_owned();
-        self.number(&resolved, false)
+        self.number_as(&resolved, plain, false)
     }
 
     fn kmalloc(&mut self, key: &Key) -> Option<u16> {
@@ -189,7 +191,8 @@ impl CacheTable<'_> {
         let fits = |name: &str, attributes: &CacheAttributes| {
             let is_merged = name.starts_with(':');
             // A merged cache has the largest object size of its names.
-            let objects_fit = attributes.number("object_size").is_some_and(|size| size == key.object_bytes || is_merged && size > key.object_bytes);
+            let objects_fit =
+                attributes.number("object_size").is_some_and(|size| size == key.object_bytes || is_merged && size > key.object_bytes);
             let flags_fit = key.is_account_cache.is_none_or(|account| !is_merged || directory_letters(name).contains('A') == account);
             attributes.number("slab_size") == Some(key.stride_bytes) && objects_fit && flags_fit
         };
@@ -208,13 +211,23 @@ impl CacheTable<'_> {
     }
 
     fn number(&mut self, name: &str, is_pseudo: bool) -> u16 {
+        self.number_as(name, name, is_pseudo)
+    }
+
+    fn number_as(&mut self, name: &str, traced_as: &str, is_pseudo: bool) -> u16 {
         if let Some(&number) = self.by_name.get(name) {
             return number;
         }
         // 65,535 caches are far beyond any kernel; the last one takes what damaged input may add.
         let number = u16::try_from(self.caches.len()).unwrap_or(NO_CACHE).min(NO_CACHE - 1);
         if usize::from(number) == self.caches.len() {
-            self.caches.push(Identity { name: name.to_owned(), object_bytes: 0, stride_bytes: 0, is_pseudo });
+            self.caches.push(Identity {
+                name: name.to_owned(),
+                traced_as: traced_as.to_owned(),
+                object_bytes: 0,
+                stride_bytes: 0,
+                is_pseudo,
+            });
         }
         self.by_name.insert(name.to_owned(), number);
         number

@@ -77,7 +77,8 @@ impl<'a, P: PageSource> Engine<'a, P> {
     /// Prepares a replay: creates the caches and the slabs that exist at the start.
     #[must_use]
     pub fn new(plan: &'a Plan, setup: &'a Setup, pages: P) -> Self {
-        let caches: Vec<Cache> = (0..).zip(&plan.caches).map(|(number, cache)| Cache::new(number, cache.layout, setup.rules, &setup.topology)).collect();
+        let caches: Vec<Cache> =
+            (0..).zip(&plan.caches).map(|(number, cache)| Cache::new(number, cache.layout, setup.rules, &setup.topology)).collect();
         let mut engine = Self {
             plan,
             setup,

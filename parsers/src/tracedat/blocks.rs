@@ -17,6 +17,8 @@ pub(super) struct Blocks {
     pub(super) formats: Vec<EventFormat>,
     /// Formats that could not be understood: their events stay unknown.
     pub(super) bad_formats: Vec<String>,
+    /// More of them than are kept with their reason.
+    pub(super) bad_formats_beyond: u64,
 }
 
 /// The layout of sub-buffers, from the `header_page` text.
@@ -32,9 +34,11 @@ pub(super) struct HeaderPage {
 const MAX_SYSTEMS: u32 = 65_536;
 const MAX_EVENTS: u32 = 65_536;
 const MAX_FORMAT_BYTES: u64 = 16 << 20;
+/// How many formats that were not understood are kept with their reason; the rest is counted.
+const BAD_FORMATS_KEPT: usize = 20;
 
 /// HEADER INFO: the formats of sub-buffers and of record headers.
-pub(super) fn header_info(cursor: &mut Cursor<'_>, endian: Endian, origin: impl Fn(usize) -> Origin) -> Result<HeaderPage, Problem> {
+pub(super) fn header_info(cursor: &mut Cursor<'_>, endian: Endian) -> Result<HeaderPage, Problem> {
     cursor.enter("header info");
     cursor.read(|input| context("`header_page` and NUL", tag(&b"header_page\0"[..])).parse(input))?;
     let bytes = cursor.read(u64(endian))?;
@@ -42,9 +46,9 @@ pub(super) fn header_info(cursor: &mut Cursor<'_>, endian: Endian, origin: impl 
         let what = "recorded by a kernel of 2.6.30 or older, whose ring buffer has another layout; it cannot be read";
         return Err(Problem::Unsupported(what.to_owned()));
     }
-    let at = cursor.position();
+    let origin = cursor.origin();
     let text = cursor.take(bytes, "the header_page text")?;
-    let page = header_page(text, origin(at))?;
+    let page = header_page(text, origin)?;
     cursor.read(|input| context("`header_event` and NUL", tag(&b"header_event\0"[..])).parse(input))?;
     let bytes = cursor.read(u64(endian))?;
     cursor.take(bytes, "the header_event text")?;
@@ -52,27 +56,18 @@ pub(super) fn header_info(cursor: &mut Cursor<'_>, endian: Endian, origin: impl 
 }
 
 fn header_page(text: &[u8], origin: Origin) -> Result<HeaderPage, Fault> {
-    // The text is a format file without its head.
-    let mut whole = b"name: header_page\nID: 0\nformat:\n".to_vec();
-    let added = whole.len();
-    whole.extend_from_slice(text);
-    let format = eventformat::parse_at("ring buffer", &whole, shifted_back(origin, added))?;
-    let cursor = Cursor::new(text, origin, "header_page");
-    let commit = format.field("commit").ok_or_else(|| cursor.fault("a field `commit`"))?;
-    let data = format.field("data").ok_or_else(|| cursor.fault("a field `data`"))?;
+    let mut cursor = Cursor::new(text, origin, "header_page");
+    let start = cursor.clone();
+    let fields = eventformat::fields(&mut cursor)?;
+    let field = |name: &str| fields.iter().find(|field| field.name == name);
+    let commit = field("commit").ok_or_else(|| start.fault("a field `commit`"))?;
+    let data = field("data").ok_or_else(|| start.fault("a field `data`"))?;
     if !matches!(commit.size, 4 | 8) || commit.offset != 8 || commit.kind != FieldKind::Integer {
-        return Err(cursor.fault("`commit` at offset 8 with 4 or 8 bytes"));
+        return Err(start.fault("`commit` at offset 8 with 4 or 8 bytes"));
     }
     let total = u64::from(data.offset) + u64::from(data.size);
     let sub_buffer_bytes = if plausible_page(total) { total as usize } else { 0 };
     Ok(HeaderPage { long_bytes: commit.size as usize, sub_buffer_bytes })
-}
-
-fn shifted_back(origin: Origin, by: usize) -> Origin {
-    match origin {
-        Origin::File(at) => Origin::File(at.saturating_sub(by as u64)),
-        block @ Origin::Block(_) => block,
-    }
 }
 
 /// FTRACE EVENT FORMATS: the tracer's own events, of which markers (`print`) are wanted.
@@ -120,15 +115,17 @@ fn one_format(cursor: &mut Cursor<'_>, endian: Endian, system: &str, blocks: &mu
     if bytes > MAX_FORMAT_BYTES {
         return Err(at_size.fault("a format text of at most 16 MiB"));
     }
+    let origin = cursor.origin();
     let text = cursor.take(bytes, "a format text")?;
-    match eventformat::parse(system, text) {
+    match eventformat::parse_at(system, text, origin) {
         Ok(format) => blocks.formats.push(format),
         // Other systems' formats may hold C that nobody needs here; ours must be right, or the
         // records would be lost one by one without a reason.
         Err(fault) if system == "kmem" => {
             return Err(Fault { section: format!("{}, {}", at_size.fault("").section, fault.section).into(), ..fault });
         }
-        Err(fault) => blocks.bad_formats.push(fault.to_string()),
+        Err(fault) if blocks.bad_formats.len() < BAD_FORMATS_KEPT => blocks.bad_formats.push(fault.to_string()),
+        Err(_) => blocks.bad_formats_beyond += 1,
     }
     Ok(())
 }

@@ -1,27 +1,33 @@
 //! Per-CPU data to events, in parallel.
 //!
 //! A CPU's data is cut into spans of whole sub-buffers: the compressed chunks of version 7, or runs of
-//! [`SPAN_SUB_BUFFERS`] otherwise. Every sub-buffer carries its own time base, so spans are decoded
-//! independently and put together in file order.
+//! about [`SPAN_BYTES`] otherwise. Every sub-buffer carries its own time base, so spans are decoded
+//! independently, a few small ones as one job, and put together in file order.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
 use super::compression::{Block, next_block, unpack};
 use super::{Buffer, CpuData, TraceDat};
 use crate::error::TraceError;
-use crate::event::{Body, MarkId, NameId};
+use crate::event::{Body, Event, MarkId, NameId};
 use crate::kmem::{Decoder, Interner, Piece};
 use crate::parse::{Cursor, Origin, u32};
 use crate::recording::{Accounting, CpuStream, Damage, Info, Loss, Recording};
 use crate::ring::{Layout, visit_records};
 
-/// Enough work for a thread, little enough to share out evenly.
-const SPAN_SUB_BUFFERS: usize = 64;
+/// Bytes of uncompressed data that are dealt with at once.
+const SPAN_BYTES: usize = 256 << 10;
+/// Bytes in the file that make a job: enough work for a thread, little enough to share out evenly.
+const JOB_BYTES: usize = 64 << 10;
 
 /// Some whole sub-buffers of one CPU.
 #[derive(Debug, Clone, Copy)]
 struct Span<'a> {
     cpu: u16,
+    /// Consecutive spans of one job are decoded by one thread into one piece.
+    job: usize,
     /// Offset in the file, for messages.
     offset: u64,
     content: SpanContent<'a>,
@@ -33,6 +39,39 @@ enum SpanContent<'a> {
     Packed(Block<'a>),
 }
 
+impl SpanContent<'_> {
+    fn file_bytes(self) -> usize {
+        match self {
+            Self::Plain(data) => data.len(),
+            Self::Packed(block) => block.data.len(),
+        }
+    }
+}
+
+/// Spans in file order, each with the job that it belongs to.
+#[derive(Debug, Default)]
+struct Spans<'a> {
+    all: Vec<Span<'a>>,
+    /// Bytes in the job of the last span.
+    job_bytes: usize,
+}
+
+impl<'a> Spans<'a> {
+    fn push(&mut self, cpu: u16, offset: u64, content: SpanContent<'a>) {
+        let job = match self.all.last() {
+            None => 0,
+            Some(last) if last.cpu == cpu && self.job_bytes < JOB_BYTES => last.job,
+            Some(last) => {
+                self.job_bytes = 0;
+                last.job + 1
+            }
+        };
+        self.job_bytes += content.file_bytes();
+        self.all.push(Span { cpu, job, offset, content });
+    }
+}
+
+/// What one job made of its spans.
 struct Decoded {
     cpu: u16,
     piece: Piece,
@@ -50,18 +89,41 @@ pub(super) fn decode(trace: &TraceDat, progress: &(dyn Fn(u64) + Sync)) -> Resul
     let mut accounting = Accounting::default();
     let spans = spans(trace, buffer, &mut accounting);
     let layout = Layout { long_bytes: contents.blocks.header_page.long_bytes, big_endian };
-    let decoded: Vec<Decoded> = spans.par_iter().map(|span| decode_span(*span, trace, buffer, layout, &decoder, progress)).collect();
+    let jobs: Vec<&[Span<'_>]> = spans.all.chunk_by(|a, b| a.job == b.job).collect();
+    let decode_job = |job: &&[Span<'_>]| {
+        let cpu = job.first().map_or(0, |span| span.cpu);
+        let mut decoded = Decoded { cpu, piece: Piece::default(), accounting: Accounting::default() };
+        for span in *job {
+            decode_span(*span, trace, buffer, layout, &decoder, &mut decoded);
+            progress(span.content.file_bytes() as u64);
+        }
+        decoded
+    };
+    let decoded: Vec<Decoded> = jobs.par_iter().map(decode_job).collect();
     let mut recording = assemble(decoded, &decoder, accounting);
     describe(trace, buffer, &decoder, &mut recording);
     Ok(recording)
 }
 
 /// Cuts all CPUs' data into spans; what cannot be reached is noted as damage.
-fn spans<'a>(trace: &'a TraceDat, buffer: &Buffer, accounting: &mut Accounting) -> Vec<Span<'a>> {
-    let mut spans = Vec::new();
+///
+/// A CPU's data ends where another's begins, whatever size it claims: no byte is decoded twice, so the
+/// work is bounded by the size of the file.
+fn spans<'a>(trace: &'a TraceDat, buffer: &Buffer, accounting: &mut Accounting) -> Spans<'a> {
+    let mut spans = Spans::default();
+    let starts: BTreeSet<u64> = buffer.cpus.iter().map(|cpu| cpu.offset).collect();
+    let mut owners = BTreeMap::new();
     for cpu in &buffer.cpus {
+        if let Some(owner) = owners.insert(cpu.offset, cpu.cpu) {
+            owners.insert(cpu.offset, owner);
+            let reason = format!("data of its own, found that of CPU {owner}");
+            accounting.damaged(Damage { cpu: cpu.cpu, byte: cpu.offset, reason });
+            continue;
+        }
+        let next = starts.range(cpu.offset.saturating_add(1)..).next().and_then(|&next| usize::try_from(next).ok());
+        let end = next.unwrap_or(usize::MAX).min(trace.file.len());
         let start = usize::try_from(cpu.offset).ok();
-        let Some(rest) = start.and_then(|start| trace.file.get(start..)).filter(|rest| !rest.is_empty()) else {
+        let Some(rest) = start.and_then(|start| trace.file.get(start..end)).filter(|rest| !rest.is_empty()) else {
             accounting.damaged(Damage {
                 cpu: cpu.cpu,
                 byte: cpu.offset,
@@ -78,24 +140,34 @@ fn spans<'a>(trace: &'a TraceDat, buffer: &Buffer, accounting: &mut Accounting) 
     spans
 }
 
-fn packed_spans<'a>(trace: &TraceDat, cpu: CpuData, rest: &'a [u8], spans: &mut Vec<Span<'a>>, accounting: &mut Accounting) {
+fn packed_spans<'a>(trace: &TraceDat, cpu: CpuData, rest: &'a [u8], spans: &mut Spans<'a>, accounting: &mut Accounting) {
     // trace-cmd before 3.2 wrote a size 4 bytes too small: the chunk count decides, the size does not.
     let endian = trace.contents.preamble.endian;
     let mut cursor = Cursor::new(rest, Origin::File(cpu.offset), format!("data of CPU {}", cpu.cpu));
     let mut walk = || {
         for _ in 0..cursor.read(u32(endian))? {
+            let at_block = cursor.clone();
             let block = next_block(&mut cursor, endian, cpu.offset)?;
-            spans.push(Span { cpu: cpu.cpu, offset: block.offset, content: SpanContent::Packed(block) });
+            if block.data.is_empty() || block.plain_bytes == 0 {
+                return Err(at_block.fault("a chunk that holds data"));
+            }
+            spans.push(cpu.cpu, block.offset, SpanContent::Packed(block));
         }
         Ok::<(), crate::error::Fault>(())
     };
     if let Err(fault) = walk() {
         let byte = cpu.offset + cursor.position() as u64;
         accounting.damaged(Damage { cpu: cpu.cpu, byte, reason: fault.to_string() });
+        return;
+    }
+    let walked = cursor.position() as u64;
+    if cpu.bytes != walked && cpu.bytes.checked_add(4) != Some(walked) {
+        let remark = format!("CPU {} is said to have {} bytes of data; its chunks take {walked}", cpu.cpu, cpu.bytes);
+        accounting.remarks.push(remark);
     }
 }
 
-fn plain_spans<'a>(cpu: CpuData, rest: &'a [u8], sub_buffer_bytes: usize, spans: &mut Vec<Span<'a>>, accounting: &mut Accounting) {
+fn plain_spans<'a>(cpu: CpuData, rest: &'a [u8], sub_buffer_bytes: usize, spans: &mut Spans<'a>, accounting: &mut Accounting) {
     let bytes = usize::try_from(cpu.bytes).unwrap_or(usize::MAX);
     let data = rest.get(..bytes).unwrap_or(rest);
     let whole = data.len() - data.len() % sub_buffer_bytes;
@@ -104,46 +176,34 @@ fn plain_spans<'a>(cpu: CpuData, rest: &'a [u8], sub_buffer_bytes: usize, spans:
         accounting.damaged(Damage { cpu: cpu.cpu, byte, reason: format!("{} more bytes of whole sub-buffers", bytes - whole) });
     }
     let data = data.get(..whole).unwrap_or_default();
-    let span_bytes = SPAN_SUB_BUFFERS * sub_buffer_bytes;
+    let span_bytes = SPAN_BYTES.next_multiple_of(sub_buffer_bytes);
     for (number, content) in data.chunks(span_bytes).enumerate() {
         let offset = cpu.offset + (number * span_bytes) as u64;
-        spans.push(Span { cpu: cpu.cpu, offset, content: SpanContent::Plain(content) });
+        spans.push(cpu.cpu, offset, SpanContent::Plain(content));
     }
 }
 
-fn decode_span(
-    span: Span<'_>,
-    trace: &TraceDat,
-    buffer: &Buffer,
-    layout: Layout,
-    decoder: &Decoder,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Decoded {
-    let mut decoded = Decoded { cpu: span.cpu, piece: Piece::default(), accounting: Accounting::default() };
+fn decode_span(span: Span<'_>, trace: &TraceDat, buffer: &Buffer, layout: Layout, decoder: &Decoder, decoded: &mut Decoded) {
     let unpacked;
-    let (data, packed_bytes) = match span.content {
-        SpanContent::Plain(data) => (data, data.len()),
+    let (data, packed) = match span.content {
+        SpanContent::Plain(data) => (data, false),
         SpanContent::Packed(block) => match unpack(trace.contents.preamble.codec, block) {
             Ok(plain) => {
                 unpacked = plain;
-                (unpacked.as_slice(), block.data.len())
+                (unpacked.as_slice(), true)
             }
             Err(fault) => {
                 decoded.accounting.damaged(Damage { cpu: span.cpu, byte: span.offset, reason: fault.to_string() });
-                progress(block.data.len() as u64);
-                return decoded;
+                return;
             }
         },
     };
-    // A record of kmem is 40 to 80 bytes long.
-    decoded.piece.events.reserve(data.len() / 48);
-    let packed = matches!(span.content, SpanContent::Packed(_));
+    // A record of kmem is 40 to 80 bytes long; a chunk may claim to hold far more of them than it does.
+    decoded.piece.events.reserve(data.len().min(SPAN_BYTES) / 48);
     for (number, page) in data.chunks(buffer.sub_buffer_bytes).enumerate() {
         let within = number * buffer.sub_buffer_bytes;
-        sub_buffer(page, span, within, packed, trace, layout, decoder, &mut decoded);
+        sub_buffer(page, span, within, packed, trace, layout, decoder, decoded);
     }
-    progress(packed_bytes as u64);
-    decoded
 }
 
 #[expect(clippy::too_many_arguments, reason = "the loop body above, by itself")]
@@ -175,17 +235,19 @@ fn sub_buffer(
     }
 }
 
+/// Events of one piece, with what its own numbers of names and marks stand for in the whole trace.
+struct Renumbering {
+    events: Vec<Event>,
+    names: Vec<Option<NameId>>,
+    first_mark: u32,
+}
+
 /// Puts the pieces together in file order, with names and marks numbered over the whole trace.
 fn assemble(decoded: Vec<Decoded>, decoder: &Decoder, accounting: Accounting) -> Recording {
     let mut recording = Recording { accounting, ..Recording::default() };
     let mut names = Interner::default();
     let mut dropped_names = 0;
-    let mut left = vec![0; usize::from(u16::MAX) + 1];
-    for part in &decoded {
-        if let Some(count) = left.get_mut(usize::from(part.cpu)) {
-            *count += part.piece.events.len();
-        }
-    }
+    let mut cpus: Vec<(u16, Vec<Renumbering>)> = Vec::new();
     for part in decoded {
         decoder.account(&part.piece, &mut recording.accounting);
         recording.accounting.absorb(part.accounting);
@@ -193,13 +255,26 @@ fn assemble(decoded: Vec<Decoded>, decoder: &Decoder, accounting: Accounting) ->
         dropped_names += map.iter().filter(|name| name.is_none()).count();
         let first_mark = recording.marks.len() as u32;
         recording.marks.extend(part.piece.marks);
-        if recording.streams.last().is_none_or(|stream| stream.cpu != part.cpu) {
-            let events = Vec::with_capacity(left.get(usize::from(part.cpu)).copied().unwrap_or(0));
-            recording.streams.push(CpuStream { cpu: part.cpu, events });
+        let part_of = Renumbering { events: part.piece.events, names: map, first_mark };
+        match cpus.last_mut() {
+            Some((cpu, parts)) if *cpu == part.cpu => parts.push(part_of),
+            _ => cpus.push((part.cpu, vec![part_of])),
         }
-        let Some(stream) = recording.streams.last_mut() else { continue };
-        let renumber = |name: &mut Option<NameId>| *name = name.and_then(|name| map.get(usize::from(name.0)).copied().flatten());
-        stream.events.extend(part.piece.events.into_iter().map(|mut event| {
+    }
+    recording.streams = cpus.into_par_iter().map(|(cpu, parts)| CpuStream { cpu, events: joined(parts) }).collect();
+    if dropped_names > 0 {
+        recording.accounting.remarks.push(format!("{dropped_names} cache names beyond the first 65536 were dropped"));
+    }
+    recording.names = names.names;
+    recording
+}
+
+/// The events of one CPU.
+fn joined(parts: Vec<Renumbering>) -> Vec<Event> {
+    let mut joined = Vec::with_capacity(parts.iter().map(|part| part.events.len()).sum());
+    for Renumbering { events, names, first_mark } in parts {
+        let renumber = |name: &mut Option<NameId>| *name = name.and_then(|name| names.get(usize::from(name.0)).copied().flatten());
+        joined.extend(events.into_iter().map(|mut event| {
             match &mut event.body {
                 Body::Alloc(alloc) => renumber(&mut alloc.name),
                 Body::Free(free) => renumber(&mut free.name),
@@ -209,11 +284,7 @@ fn assemble(decoded: Vec<Decoded>, decoder: &Decoder, accounting: Accounting) ->
             event
         }));
     }
-    if dropped_names > 0 {
-        recording.accounting.remarks.push(format!("{dropped_names} cache names beyond the first 65536 were dropped"));
-    }
-    recording.names = names.names;
-    recording
+    joined
 }
 
 fn describe(trace: &TraceDat, buffer: &Buffer, decoder: &Decoder, recording: &mut Recording) {
@@ -234,7 +305,8 @@ fn describe(trace: &TraceDat, buffer: &Buffer, decoder: &Decoder, recording: &mu
         buffer: buffer.name.clone(),
         other_buffers: contents.buffers.iter().filter(|other| *other != buffer).map(|other| other.name.clone()).collect(),
     };
-    recording.accounting.ring_overruns = contents.options.ring_overruns;
+    let overruns = contents.options.ring_overruns.get(&buffer.name).copied().unwrap_or(0);
+    recording.accounting.ring_overruns = overruns;
     recording.accounting.absent_fields = decoder.absent_fields().to_vec();
     let remarks = &mut recording.accounting.remarks;
     if contents.options.is_paired {
@@ -243,12 +315,15 @@ fn describe(trace: &TraceDat, buffer: &Buffer, decoder: &Decoder, recording: &mu
     for text in &contents.blocks.bad_formats {
         remarks.push(format!("an event format was not understood: {text}"));
     }
+    if contents.blocks.bad_formats_beyond > 0 {
+        remarks.push(format!("{} more event formats were not understood", contents.blocks.bad_formats_beyond));
+    }
     if contents.options.unknown > 0 {
         remarks.push(format!("{} options of unknown kind were skipped", contents.options.unknown));
     }
     let (known, unknown) = recording.accounting.lost_events();
-    if contents.options.ring_overruns > 0 && known == 0 && unknown == 0 {
-        let remark = format!("the ring buffer's statistics count {} lost events, but no gap is marked", contents.options.ring_overruns);
+    if overruns > 0 && known == 0 && unknown == 0 {
+        let remark = format!("the ring buffer's statistics count {overruns} lost events, but no gap is marked");
         recording.accounting.remarks.push(remark);
     }
 }

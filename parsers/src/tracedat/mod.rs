@@ -2,13 +2,13 @@
 //!
 //! | file | what it reads |
 //! |---|---|
-//! | [`preamble`] | the first bytes: version, byte order, page size, compression |
-//! | [`v6`] | version 6: blocks in a fixed order, then a table of CPUs |
-//! | [`v7`] | version 7: sections found through options |
-//! | [`options`] | the option list that both share |
-//! | [`blocks`] | header info, event formats, command lines |
-//! | [`compression`] | zstd and zlib blocks, with their sizes checked |
-//! | [`data`] | per-CPU data to events, in parallel |
+//! | `preamble` | the first bytes: version, byte order, page size, compression |
+//! | `v6` | version 6: blocks in a fixed order, then a table of CPUs |
+//! | `v7` | version 7: sections found through options |
+//! | `options` | the option list that both share |
+//! | `blocks` | header info, event formats, command lines |
+//! | `compression` | zstd and zlib blocks, with their sizes checked |
+//! | `data` | per-CPU data to events, in parallel |
 //!
 //! Damage in a header is an error; damage in a CPU's data costs the rest of that sub-buffer, and is
 //! counted.
@@ -100,7 +100,8 @@ impl TraceDat {
     /// Bytes of per-CPU data that [`TraceDat::decode`] will report progress on.
     #[must_use]
     pub fn data_bytes(&self) -> u64 {
-        self.chosen_buffer().map_or(0, |buffer| buffer.cpus.iter().map(|cpu| cpu.bytes).fold(0, u64::saturating_add))
+        let claimed = self.chosen_buffer().map_or(0, |buffer| buffer.cpus.iter().map(|cpu| cpu.bytes).fold(0, u64::saturating_add));
+        claimed.min(self.file.len() as u64)
     }
 
     /// The buffer to replay: the first one with data, which is the top one unless only instances

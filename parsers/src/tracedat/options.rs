@@ -1,6 +1,9 @@
 //! The option list that versions 6 and 7 share.
 
+use std::collections::BTreeMap;
+
 use super::Problem;
+use super::v6::MAX_CPUS;
 use crate::parse::{Cursor, Endian, Origin, cstr, u16, u32, u64};
 
 /// What the options say, as far as a replay can use it.
@@ -16,8 +19,10 @@ pub(super) struct Options {
     /// Nanoseconds to add to every time stamp.
     pub(super) offset_ns: i64,
     pub(super) tsc: Option<TscToNs>,
-    /// Sum of `overrun`, `commit overrun` and `dropped events` over the CPUSTAT texts.
-    pub(super) ring_overruns: u64,
+    /// Sum of `overrun`, `commit overrun` and `dropped events` over the CPUSTAT texts, by buffer.
+    pub(super) ring_overruns: BTreeMap<String, u64>,
+    /// Buffer that the CPUSTAT texts are about; empty for the top one.
+    stat_buffer: String,
     /// Version 6: (offset, name) of instances.
     pub(super) instances: Vec<(u64, String)>,
     /// Version 7: payloads of BUFFER options with their place in the file.
@@ -88,7 +93,7 @@ fn text(cursor: &Cursor<'_>) -> String {
 
 fn one(id: u16, cursor: &mut Cursor<'_>, endian: Endian, version: u32, at: u64, options: &mut Options) -> Result<(), Problem> {
     match id {
-        2 => options.ring_overruns = options.ring_overruns.saturating_add(overruns(&text(cursor))),
+        2 => cpu_stat(&text(cursor), options),
         id::BUFFER if version == 6 => {
             let offset = cursor.read(u64(endian))?;
             options.instances.push((offset, String::from_utf8_lossy(cursor.read(cstr)?).into_owned()));
@@ -100,7 +105,8 @@ fn one(id: u16, cursor: &mut Cursor<'_>, endian: Endian, version: u32, at: u64, 
         }
         5 => options.uname = text(cursor),
         7 => options.offset_ns = number(&text(cursor)),
-        8 => options.cpu_count = Some(cursor.read(u32(endian))?),
+        // Not always in the file's byte order: an absurd number says nothing.
+        8 => options.cpu_count = Some(cursor.read(u32(endian))?).filter(|&count| count <= MAX_CPUS),
         12 | 13 => options.is_paired = true,
         14 => options.tsc = Some(TscToNs { mult: cursor.read(u32(endian))?, shift: cursor.read(u32(endian))? }),
         16..=21 | 23 | 25 if version == 7 => options.sections.push((id, cursor.read(u64(endian))?)),
@@ -117,7 +123,17 @@ fn number(text: &str) -> i64 {
     let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
     let value = digits.strip_prefix("0x").map_or_else(|| digits.parse().ok(), |hex| i64::from_str_radix(hex, 16).ok());
     let value = value.unwrap_or(0);
-    if negative { -value } else { value }
+    if negative { value.wrapping_neg() } else { value }
+}
+
+/// One CPU's `stats` text, or the name of the instance that the texts after it are about.
+fn cpu_stat(text: &str, options: &mut Options) {
+    if let Some(name) = text.strip_prefix("Buffer:") {
+        name.trim().clone_into(&mut options.stat_buffer);
+        return;
+    }
+    let sum = options.ring_overruns.entry(options.stat_buffer.clone()).or_default();
+    *sum = sum.saturating_add(overruns(text));
 }
 
 /// Lost events of one CPU's `stats` text.

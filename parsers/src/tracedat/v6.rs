@@ -16,9 +16,8 @@ pub(super) const MAX_CPUS: u32 = 65_536;
 pub(super) fn read(file: &[u8], preamble: Preamble, body: usize) -> Result<Contents, Problem> {
     let endian = preamble.endian;
     let mut cursor = Cursor::new(file.get(body..).unwrap_or_default(), Origin::File(body as u64), "version 6");
-    let mut all = Blocks::default();
-    let origin = |at: usize| Origin::File((body + at) as u64);
-    all.header_page = blocks::header_info(&mut cursor, endian, origin)?;
+    let header_page = blocks::header_info(&mut cursor, endian)?;
+    let mut all = Blocks { header_page, ..Blocks::default() };
     blocks::ftrace_formats(&mut cursor, endian, &mut all)?;
     blocks::event_formats(&mut cursor, endian, &mut all)?;
     blocks::skip_sized_u32(&mut cursor, endian, "kallsyms")?;
@@ -32,7 +31,10 @@ pub(super) fn read(file: &[u8], preamble: Preamble, body: usize) -> Result<Conte
     }
     let mut options = Options::default();
     let top = buffer(&mut cursor, preamble, all.header_page.sub_buffer_bytes, cpus, body as u64, String::new(), &mut options)?;
-    let mut buffers = vec![top];
+    let table_is_zero = cpus > 0 && top.is_zero;
+    let mut buffers = vec![top.buffer];
+    // Instances lie apart from each other: all their tables together are no larger than the file.
+    let mut left = file.len();
     for (offset, name) in std::mem::take(&mut options.instances) {
         // The offset was written in the byte order of the machine that wrote the file, so a file
         // converted across byte orders has it swapped.
@@ -40,10 +42,22 @@ pub(super) fn read(file: &[u8], preamble: Preamble, body: usize) -> Result<Conte
         let Some(at) = at else { return Err(cursor.fault(format!("instance {name:?} at byte {offset} within the file")).into()) };
         let mut cursor = Cursor::new(file.get(at..).unwrap_or_default(), Origin::File(at as u64), format!("instance {name:?}"));
         let instance_cpus = options.cpu_count.unwrap_or(cpus).min(MAX_CPUS);
-        let instance = buffer(&mut cursor, preamble, all.header_page.sub_buffer_bytes, instance_cpus, at as u64, name, &mut options)?;
-        buffers.push(instance);
+        let start = cursor.clone();
+        let table = buffer(&mut cursor, preamble, all.header_page.sub_buffer_bytes, instance_cpus, at as u64, name, &mut options)?;
+        left = left.checked_sub(cursor.position()).ok_or_else(|| start.fault("an instance that overlaps no other"))?;
+        buffers.push(table.buffer);
+    }
+    options.cpu_count.get_or_insert(cpus);
+    if table_is_zero && buffers.iter().all(|buffer| buffer.cpus.is_empty()) {
+        return Err(Problem::Unsupported("the recording was not finished: its table of CPUs is empty".to_owned()));
     }
     Ok(Contents { preamble, blocks: all, options, buffers })
+}
+
+/// A buffer, and whether its table of CPUs is all zero: neither sizes nor places were filled in.
+struct Table {
+    buffer: Buffer,
+    is_zero: bool,
 }
 
 /// A tag, options if the tag says so, and the table of CPUs.
@@ -55,7 +69,7 @@ fn buffer(
     start: u64,
     name: String,
     options: &mut Options,
-) -> Result<Buffer, Problem> {
+) -> Result<Table, Problem> {
     let endian = preamble.endian;
     let tag_text = |cursor: &mut Cursor<'_>| -> Result<Vec<u8>, Problem> {
         cursor.enter("data tag");
@@ -79,13 +93,15 @@ fn buffer(
     cursor.enter("CPU table");
     let table = (0..cpus).map(|cpu| cpu_entry(cursor, endian, cpu)).collect::<Result<Vec<_>, Problem>>()?;
     let clock = if options.has_clock { clock_text(cursor, endian) } else { String::new() };
-    Ok(Buffer {
+    let is_zero = table.iter().all(|cpu| cpu.offset == 0 && cpu.bytes == 0);
+    let buffer = Buffer {
         name,
         clock: options::chosen_clock(if clock.is_empty() { &options.clock } else { &clock }),
         sub_buffer_bytes: if sub_buffer_bytes > 0 { sub_buffer_bytes } else { preamble.page_bytes as usize },
         compressed: false,
         cpus: table.into_iter().filter(|cpu| cpu.bytes > 0).collect(),
-    })
+    };
+    Ok(Table { buffer, is_zero })
 }
 
 fn cpu_entry(cursor: &mut Cursor<'_>, endian: Endian, cpu: u32) -> Result<CpuData, Problem> {

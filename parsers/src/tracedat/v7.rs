@@ -1,6 +1,7 @@
 //! Version 7: sections found through options.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use super::blocks::{self, Blocks};
 use super::compression::{next_block, unpack};
@@ -10,25 +11,21 @@ use super::v6::MAX_CPUS;
 use super::{Buffer, Contents, CpuData, Problem};
 use crate::parse::{Cursor, Origin, cstr, u16, u32, u64};
 
-/// Longest chain of OPTIONS sections that is followed: a loop is damage.
-const MAX_OPTION_SECTIONS: usize = 1000;
-
 pub(super) fn read(file: &[u8], preamble: Preamble) -> Result<Contents, Problem> {
     if preamble.options_offset == 0 {
         return Err(Problem::Unsupported("the recording was not finished: no options were written".to_owned()));
     }
     let mut options = Options::default();
     let mut next = preamble.options_offset;
-    let mut left = MAX_OPTION_SECTIONS;
+    // Sections lie apart from each other: together they are no larger than the file. A chain that
+    // takes more runs in a circle, or through sections inside one another.
+    let mut left = file.len() as u64;
     while next != 0 {
         let section = section(file, preamble, next, id::DONE, "options")?;
         let mut cursor = section.cursor();
+        left = left.checked_sub(section.stored_bytes).ok_or_else(|| cursor.fault("an option section that overlaps no other"))?;
         options::read(&mut cursor, preamble.endian, 7, section.start, &mut options)?;
         next = options.next;
-        left -= 1;
-        if left == 0 {
-            return Err(cursor.fault("an end of the chain of option sections").into());
-        }
     }
     let blocks = shared_blocks(file, preamble, &options)?;
     let payloads = std::mem::take(&mut options.buffers);
@@ -51,7 +48,7 @@ fn shared_blocks(file: &[u8], preamble: Preamble, options: &Options) -> Result<B
         return Err(Problem::Unsupported("no header info section: the size of the kernel's numbers is unknown".to_owned()));
     };
     let header = section(file, preamble, header_info, id::HEADER_INFO, "header info")?;
-    all.header_page = blocks::header_info(&mut header.cursor(), preamble.endian, |at| header.origin(at))?;
+    all.header_page = blocks::header_info(&mut header.cursor(), preamble.endian)?;
     if let Some(offset) = find(id::FTRACE_EVENTS) {
         let section = section(file, preamble, offset, id::FTRACE_EVENTS, "ftrace event formats")?;
         blocks::ftrace_formats(&mut section.cursor(), preamble.endian, &mut all)?;
@@ -68,19 +65,18 @@ struct Section<'a> {
     content: Cow<'a, [u8]>,
     /// Offset of the content in the file; of the compressed bytes if it was compressed.
     start: u64,
+    /// Bytes that it takes in the file, with its header.
+    stored_bytes: u64,
     name: &'static str,
 }
 
 impl Section<'_> {
-    fn origin(&self, at: usize) -> Origin {
-        match self.content {
-            Cow::Borrowed(_) => Origin::File(self.start + at as u64),
-            Cow::Owned(_) => Origin::Block(self.start),
-        }
-    }
-
     fn cursor(&self) -> Cursor<'_> {
-        Cursor::new(&self.content, self.origin(0), self.name)
+        let origin = match self.content {
+            Cow::Borrowed(_) => Origin::File(self.start),
+            Cow::Owned(_) => Origin::Block { block: self.start, from: 0 },
+        };
+        Cursor::new(&self.content, origin, self.name)
     }
 }
 
@@ -112,10 +108,12 @@ fn section<'a>(file: &'a [u8], preamble: Preamble, offset: u64, wanted: u16, nam
     let (mut cursor, compressed, bytes) = section_header(file, preamble, offset, wanted, name)?;
     if compressed {
         let block = next_block(&mut cursor, preamble.endian, offset)?;
-        return Ok(Section { content: Cow::Owned(unpack(preamble.codec, block)?), start: block.offset, name });
+        let content = Cow::Owned(unpack(preamble.codec, block)?);
+        return Ok(Section { content, start: block.offset, stored_bytes: cursor.position() as u64, name });
     }
     let start = offset + cursor.position() as u64;
-    Ok(Section { content: Cow::Borrowed(cursor.take(bytes, "section content")?), start, name })
+    let content = Cow::Borrowed(cursor.take(bytes, "section content")?);
+    Ok(Section { content, start, stored_bytes: cursor.position() as u64, name })
 }
 
 /// A BUFFER option: name, clock, sub-buffer size, and where each CPU's data is.
@@ -136,15 +134,17 @@ fn buffer(file: &[u8], preamble: Preamble, payload: &[u8], at: u64) -> Result<Bu
         return Err(at_count.fault("at most 65536 CPUs").into());
     }
     let mut cpus: Vec<CpuData> = Vec::new();
+    let mut seen = BTreeSet::new();
     for _ in 0..count {
         let at_cpu = cursor.clone();
         let cpu = cursor.read(u32(endian))?;
-        let Some(cpu) = u16::try_from(cpu).ok().filter(|cpu| cpus.iter().all(|entry| entry.cpu != *cpu)) else {
+        let Some(cpu) = u16::try_from(cpu).ok().filter(|&cpu| seen.insert(cpu)) else {
             return Err(at_cpu.fault("a CPU number below 65536 that occurs once").into());
         };
         cpus.push(CpuData { cpu, offset: cursor.read(u64(endian))?, bytes: cursor.read(u64(endian))? });
     }
     cpus.sort_by_key(|entry| entry.cpu);
+    cpus.retain(|entry| entry.bytes > 0);
     // The data section's header says whether the data is compressed.
     let (_, compressed, _) = section_header(file, preamble, offset, id::BUFFER, "buffer data")?;
     Ok(Buffer { name, clock, sub_buffer_bytes: sub_buffer_bytes as usize, compressed, cpus })

@@ -59,7 +59,7 @@ fn longest(input: &ReportInput) -> Vec<List<'_>> {
         .caches
         .iter()
         .map(|series| List {
-            name: input.cache_name(series.cache).unwrap_or("unknown cache"),
+            name: input.cache_label(series.cache).unwrap_or("unknown cache"),
             series,
             longest: series.partial_slabs.iter().copied().max().unwrap_or(0),
         })

@@ -85,7 +85,7 @@ fn draw_axis<DB: DrawingBackend>(root: &Page<DB>, bottom: i32) -> DrawResult<(),
 
 fn draw_labels<DB: DrawingBackend>(root: &Page<DB>, cache: &CacheFigures, middle: i32) -> DrawResult<(), DB> {
     let style = page::text(page::LABEL_SIZE, page::INK, HPos::Right, VPos::Center);
-    let name = font::fit(&cache.name, page::LABEL_SIZE, NAMES_WIDTH);
+    let name = font::fit(cache.label(), page::LABEL_SIZE, NAMES_WIDTH);
     root.draw_text(&name, &style, (NAMES_RIGHT, middle))?;
     let count = count_label(cache.alloc_paths.total());
     root.draw_text(&count, &style, (BARS_LEFT - 12, middle))

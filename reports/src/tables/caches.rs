@@ -12,6 +12,7 @@ use crate::input::{CacheFigures, ReportInput};
 /// | column | type | meaning |
 /// |---|---|---|
 /// | `name` | str | name as in `/sys/kernel/slab`, or of the pseudo-cache |
+/// | `traced_as` | str | name in the trace, of a merged cache; else empty |
 /// | `aliases` | str | other names of the same cache, joined by blanks |
 /// | `pseudo` | bool | true if the kernel named no such cache |
 /// | `object_bytes` | u32 | usable bytes of an object |
@@ -44,6 +45,7 @@ pub fn caches(input: &ReportInput) -> PolarsResult<DataFrame> {
     let rows = &input.caches;
     let frame = df!(
         "name" => column(rows, |c| c.name.clone()),
+        "traced_as" => column(rows, |c| c.traced_as.clone()),
         "aliases" => column(rows, |c| c.aliases.join(" ")),
         "pseudo" => column(rows, |c| c.pseudo),
         "object_bytes" => column(rows, |c| c.object_bytes),

@@ -48,7 +48,7 @@ pub(super) fn memory(out: &mut String, input: &ReportInput, options: &TextOption
     let mut table = Table::new(&heads);
     for (index, cache) in &ranked[..shown] {
         let mut row = vec![
-            cache.name.clone(),
+            cache.label().to_owned(),
             thousands(cache.slabs_end),
             bytes(cache.slab_bytes_peak),
             bytes(cache.slab_bytes_end),
@@ -105,7 +105,7 @@ pub(super) fn waste(out: &mut String, input: &ReportInput, options: &TextOptions
     let row = |name, wasted, slab, free, rounding| vec![name, bytes(wasted), percent(share(wasted, slab)), bytes(free), bytes(rounding)];
     for (_, cache) in &ranked[..shown] {
         table.row(row(
-            cache.name.clone(),
+            cache.label().to_owned(),
             cache.wasted_bytes_end(),
             cache.slab_bytes_end,
             cache.free_bytes_end(),
@@ -141,7 +141,7 @@ pub(super) fn slow_paths(out: &mut String, input: &ReportInput, options: &TextOp
         ("new slab", Right),
     ]);
     for (_, cache) in &ranked[..shown] {
-        table.row(slow_row(cache.name.clone(), &cache.alloc_paths));
+        table.row(slow_row(cache.label().to_owned(), &cache.alloc_paths));
     }
     let all = all_paths(&input.caches);
     table.total(slow_row(ALL.to_owned(), &all));
@@ -179,7 +179,7 @@ pub(super) fn partial_lists(out: &mut String, input: &ReportInput, options: &Tex
         [thousands(cache_end), of_slabs, thousands(on_cpus)]
     };
     for (_, cache) in &ranked[..shown] {
-        let mut row = vec![cache.name.clone(), thousands(cache.partial_slabs_peak)];
+        let mut row = vec![cache.label().to_owned(), thousands(cache.partial_slabs_peak)];
         row.extend(facts(cache.partial_slabs_end, cache.slabs_end, cache.cpu_slabs_end));
         table.row(row);
     }
@@ -212,7 +212,7 @@ pub(super) fn ledger(out: &mut String, input: &ReportInput, options: &TextOption
             out.push('\n');
         }
     }
-    inferred_caches(out, &input.ledger, options);
+    inferred_caches(out, input, options);
 }
 
 /// One entry per kind and class in order of appearance, with the sum of their counts.
@@ -229,10 +229,10 @@ fn by_kind(ledger: &[LedgerEntry]) -> Vec<(&LedgerEntry, u64)> {
 }
 
 /// Appends the caches about which most was inferred, with the kind that made up most of it.
-fn inferred_caches(out: &mut String, ledger: &[LedgerEntry], options: &TextOptions) {
+fn inferred_caches(out: &mut String, input: &ReportInput, options: &TextOptions) {
     let mut caches: BTreeMap<&str, (u64, &LedgerEntry)> = BTreeMap::new();
     let inferred = |entry: &&LedgerEntry| entry.class == "inferred" && entry.count > 0 && !entry.cache.is_empty();
-    for entry in ledger.iter().filter(inferred) {
+    for entry in input.ledger.iter().filter(inferred) {
         let (count, main) = caches.entry(&entry.cache).or_insert((0, entry));
         *count = count.saturating_add(entry.count);
         if entry.count > main.count {
@@ -249,7 +249,7 @@ fn inferred_caches(out: &mut String, ledger: &[LedgerEntry], options: &TextOptio
     section(out, &title("Caches with most inferred", shown, ranked.len()), options);
     let mut table = Table::new(&[("cache", Left), ("inferred", Right), ("mostly", Left)]);
     for (cache, (count, main)) in &ranked[..shown] {
-        table.row(vec![(*cache).to_owned(), thousands(*count), main.kind.to_owned()]);
+        table.row(vec![input.label_of(cache).to_owned(), thousands(*count), main.kind.to_owned()]);
     }
     table.write(out, options);
 }
@@ -264,7 +264,7 @@ pub(super) fn sizing(out: &mut String, input: &ReportInput, options: &TextOption
     section(out, &title(what, shown, rows.len()), options);
     let mut table = Table::new(&[("cache", Left), ("attribute", Left), ("kernel", Right), ("computed", Right)]);
     for row in &rows[..shown] {
-        table.row(vec![row.cache.clone(), row.attribute.to_owned(), thousands(row.kernel), thousands(row.computed)]);
+        table.row(vec![input.label_of(&row.cache).to_owned(), row.attribute.to_owned(), thousands(row.kernel), thousands(row.computed)]);
     }
     table.write(out, options);
 }
