@@ -78,6 +78,12 @@ impl From<TraceError> for Failure {
             TraceError::Unsupported { what, .. } if what.contains("not finished") => {
                 Some("record again and let trace-cmd end by itself (Ctrl-C once, then wait)".to_owned())
             }
+            TraceError::Unsupported { what, .. } if what.contains("perf.data") => {
+                Some("record with trace-cmd, or wait for a version that reads perf.data".to_owned())
+            }
+            TraceError::Unsupported { what, .. } if what.starts_with("not a capture") => {
+                Some("a capture directory holds trace.dat, and slab.before and slab.after for verify".to_owned())
+            }
             TraceError::Shrank { .. } => Some("wait until whatever writes the file has finished".to_owned()),
             _ => None,
         };

@@ -114,6 +114,7 @@ fn cache_json(loaded: &Loaded, result: &Verification, cache: &CacheVerdict) -> V
         "operations": cache.operations,
         "kernel_sum": cache.kernel_sum,
         "error_sum": cache.error_sum,
+        "untouched_slabs": cache.untouched_slabs,
         "implied_operations": implied(loaded, &cache.cache),
         "differences": differences,
     })
@@ -178,5 +179,8 @@ fn as_text(loaded: &Loaded, result: &Verification, summary: &Summary, excluded: 
     .unwrap_or_default();
     writeln!(text, "lost races, left out      {} (cmpxchg_double_fail, cmpxchg_double_cpu_fail: no trace shows them)", summary.races)
         .unwrap_or_default();
+    let gauges = result.rows.iter().filter(|row| row.is_gauge);
+    let (count, equal) = gauges.fold((0, 0), |(count, equal), row| (count + 1, equal + u32::from(row.error() == 0)));
+    writeln!(text, "state at the end          {equal} of {count} gauges equal (slabs, objects, partial, cpu_slabs, …)").unwrap_or_default();
     text
 }

@@ -69,17 +69,21 @@ pub(super) fn identify(
         paired.objects.iter().map(|object| object.freed_as.and_then(|name| named(&mut caches, name))).collect();
     vote(paired, &freed_as, &mut how_key);
 
+    let strides = Strides::of(paired, &how_key);
     let mut contradicted = FxHashMap::default();
     let mut of_object: Vec<(u16, Option<Entry>)> = Vec::with_capacity(paired.objects.len());
     for (number, (object, &freed_as)) in (0_u32..).zip(paired.objects.iter().zip(&freed_as)) {
         let by_key = object.key.and_then(|key| how_key[key as usize]);
         of_object.push(match (by_key, freed_as) {
-            (Some((cache, how)), Some(freed_as)) => {
-                if cache != freed_as {
-                    contradicted.insert(number, freed_as);
-                }
+            (Some((cache, how)), Some(freed_as)) if cache == freed_as => {
                 // The object's own name is better evidence than the vote that it took part in.
-                (cache, Some(if how == Entry::NamedByVote && cache == freed_as { Entry::NamedAtFree } else { how }))
+                (cache, Some(if how == Entry::NamedByVote { Entry::NamedAtFree } else { how }))
+            }
+            (Some((_, Entry::NamedByVote)), Some(freed_as)) if strides.fit(freed_as, object) => (freed_as, Some(Entry::NamedAtFree)),
+            // An object of kmalloc or of another size cannot have become one of the named cache.
+            (Some((cache, how)), Some(freed_as)) => {
+                contradicted.insert(number, freed_as);
+                (cache, Some(how))
             }
             (Some((cache, how)), None) => (cache, Some(how)),
             (None, Some(freed_as)) => (freed_as, Some(Entry::NamedAtFree)),
@@ -136,6 +140,25 @@ fn vote(paired: &Paired, freed_as: &[Option<u16>], how_key: &mut [Option<(u16, E
         if count * 100 >= totals[key as usize] * VOTE_PERCENT {
             how_key[key as usize] = Some((cache, Entry::NamedByVote));
         }
+    }
+}
+
+/// Strides of caches, by the allocations that are known to be theirs.
+struct Strides<'a> {
+    keys: &'a [Key],
+    of_cache: FxHashMap<u16, u64>,
+}
+
+impl<'a> Strides<'a> {
+    fn of(paired: &'a Paired, how_key: &[Option<(u16, Entry)>]) -> Self {
+        let known = paired.keys.iter().zip(how_key).filter_map(|(key, how)| Some((how.as_ref()?.0, key.stride_bytes)));
+        Self { keys: &paired.keys, of_cache: known.collect() }
+    }
+
+    /// True unless the cache is known to have another stride than the object.
+    fn fit(&self, cache: u16, object: &ObjectInfo) -> bool {
+        let stride = object.key.and_then(|key| self.keys.get(key as usize)).map(|key| key.stride_bytes);
+        self.of_cache.get(&cache).is_none_or(|&known| Some(known) == stride)
     }
 }
 

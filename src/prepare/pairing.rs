@@ -74,6 +74,15 @@ pub(super) const NO_CACHE: u16 = u16::MAX;
 /// `ZERO_SIZE_PTR`: what kmalloc(0) returns.
 const ZERO_SIZE_PTR: u64 = 16;
 
+/// Error pointers are the last 4095 addresses (`IS_ERR()`).
+const FIRST_ERROR_PTR: u64 = u64::MAX - 4094;
+
+/// True for what kfree() takes without doing anything: NULL and `ZERO_SIZE_PTR`; error pointers count as
+/// NULL.
+fn is_no_object(ptr: u64) -> bool {
+    ptr <= ZERO_SIZE_PTR || ptr >= FIRST_ERROR_PTR
+}
+
 pub(super) fn pair(recording: &Recording, setting: Setting, ledger: &mut Ledger) -> Paired {
     let mut pairing = Pairing::new(recording, setting);
     let mut merged = recording.merged().peekable();
@@ -142,7 +151,7 @@ impl Pairing {
     fn fits(&self, event: &Event) -> bool {
         match event.body {
             Body::Alloc(alloc) => !self.live.contains_key(&alloc.ptr),
-            Body::Free(free) => free.ptr <= ZERO_SIZE_PTR || self.live.contains_key(&free.ptr),
+            Body::Free(free) => is_no_object(free.ptr) || self.live.contains_key(&free.ptr),
             _ => true,
         }
     }
@@ -159,11 +168,8 @@ impl Pairing {
     }
 
     fn alloc(&mut self, event: &Event, alloc: Alloc) {
-        if alloc.ptr == 0 {
+        if is_no_object(alloc.ptr) {
             return self.count(Entry::FailedAllocs);
-        }
-        if alloc.ptr == ZERO_SIZE_PTR {
-            return;
         }
         if alloc.call == AllocCall::Kmalloc && alloc.bytes_alloc > self.setting.max_class_bytes {
             return self.large(event, alloc);
@@ -199,7 +205,7 @@ impl Pairing {
     }
 
     fn free(&mut self, event: &Event, free: Free) {
-        if free.ptr <= ZERO_SIZE_PTR {
+        if is_no_object(free.ptr) {
             return self.count(Entry::NullFrees);
         }
         match self.live.remove(&free.ptr) {

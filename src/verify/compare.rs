@@ -47,6 +47,8 @@ pub struct CacheVerdict {
     pub worst: Option<(&'static str, u64)>,
     /// Sum of the distances of the gauges.
     pub gauge_error: u64,
+    /// Slabs that hold no object of the trace: known from the first snapshot alone, and counted as full.
+    pub untouched_slabs: u64,
     /// The kernel's counts of lost races, which a replay of one operation after the other cannot have.
     pub races: u64,
 }
@@ -139,8 +141,10 @@ pub fn compare<F: FnMut(u64)>(
         let earlier = before.and_then(|before| before.caches.get(name));
         let from = verification.rows.len();
         counter_rows(name, earlier, attributes, &states, cpus, &mut verification.rows);
-        gauge_rows(name, attributes, &states.1.gauges, &mut verification.rows);
-        verification.caches.push(verdict(name, &verification.rows[from..]));
+        let untouched = earlier.map_or(0, |earlier| untouched_slabs(earlier, &states.0.gauges));
+        gauge_rows(name, attributes, &with_untouched(states.1.gauges, untouched, attributes), &mut verification.rows);
+        let verdict = CacheVerdict { untouched_slabs: untouched, ..verdict(name, &verification.rows[from..]) };
+        verification.caches.push(verdict);
     }
     verification
 }
@@ -176,6 +180,22 @@ fn difference(after: u64, before: u64) -> i64 {
     if difference < 0 { difference + (1 << 32) } else { difference }
 }
 
+/// Slabs that the kernel had at the first snapshot beyond those of the replay. No object in them is ever used
+/// by the trace, so they are full of objects from before it.
+fn untouched_slabs(earlier: &CacheAttributes, replay: &Gauges) -> u64 {
+    earlier.number("slabs").unwrap_or(0).saturating_sub(replay.slabs)
+}
+
+fn with_untouched(replay: Gauges, untouched: u64, attributes: &CacheAttributes) -> Gauges {
+    let objects = untouched.saturating_mul(attributes.number("objs_per_slab").unwrap_or(0));
+    Gauges {
+        slabs: replay.slabs + untouched,
+        total_objects: replay.total_objects.saturating_add(objects),
+        objects: replay.objects.saturating_add(objects),
+        ..replay
+    }
+}
+
 fn gauge_rows(name: &str, attributes: &CacheAttributes, replay: &Gauges, rows: &mut Vec<Row>) {
     for (gauge, value) in replay.named() {
         if let Some(kernel) = attributes.number(gauge) {
@@ -204,6 +224,7 @@ fn verdict(name: &str, rows: &[Row]) -> CacheVerdict {
         error_sum: counters().map(Row::error).sum(),
         worst: counters().map(|row| (row.counter, row.error())).filter(|(_, error)| *error > 0).max_by_key(|&(_, error)| error),
         gauge_error: rows.iter().filter(|row| row.is_gauge).map(Row::error).sum(),
+        untouched_slabs: 0,
         races: totals().filter(|row| is_race(row.counter)).map(|row| row.kernel.unsigned_abs()).sum(),
     }
 }

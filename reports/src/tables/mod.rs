@@ -58,7 +58,7 @@ mod tests {
     const HEADERS: [(&str, &str); 7] = [
         (
             "caches",
-            "name,aliases,pseudo,object_bytes,stride_bytes,order,objects_per_slab,allocs,frees,\
+            "name,traced_as,aliases,pseudo,object_bytes,stride_bytes,order,objects_per_slab,allocs,frees,\
              live_objects_end,live_objects_peak,slabs_end,slabs_peak,slab_bytes_end,slab_bytes_peak,\
              live_bytes_end,wasted_bytes_end,waste_ratio_end,internal_waste_ratio,\
              partial_slabs_end,partial_slabs_peak,cpu_slabs_end,slow_path_share",

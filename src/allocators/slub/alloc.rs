@@ -100,19 +100,19 @@ impl Cache {
     /// A slab for a CPU without one, with its freelist: from the CPU partial list, a node partial list or
     /// the page allocator.
     fn next_slab(&mut self, request: AllocRequest, pages: &mut dyn PageSource) -> Option<(SlabId, ObjectIndex)> {
-        if let Some(found) = self.from_cpu_partial(request, pages) {
+        if let Some(found) = self.take_cpu_partial_slab(request, pages) {
             return Some(found);
         }
         if request.node.is_some() && !request.this_node_only && self.rules.requested_node_first {
             let strict = AllocRequest { this_node_only: true, ..request };
-            if let Some(found) = self.from_lists_or_new(strict, true, pages) {
+            if let Some(found) = self.take_listed_or_new(strict, true, pages) {
                 return Some(found);
             }
         }
-        self.from_lists_or_new(request, false, pages)
+        self.take_listed_or_new(request, false, pages)
     }
 
-    fn from_lists_or_new(
+    fn take_listed_or_new(
         &mut self,
         request: AllocRequest,
         opportunistic: bool,
@@ -135,7 +135,7 @@ impl Cache {
     }
 
     /// Pops slabs off the CPU partial list until one fits the request; the others go to their nodes.
-    fn from_cpu_partial(&mut self, request: AllocRequest, pages: &mut dyn PageSource) -> Option<(SlabId, ObjectIndex)> {
+    fn take_cpu_partial_slab(&mut self, request: AllocRequest, pages: &mut dyn PageSource) -> Option<(SlabId, ObjectIndex)> {
         while let Some(slab) = self.pop_cpu_partial(request.cpu) {
             let fits = self.fits(slab, request.node);
             if fits || self.rules.misfit_counts_cpu_partial_alloc {

@@ -64,7 +64,7 @@ impl Cache {
     pub fn slab_bytes(&self, page_bytes: u32) -> u64 {
         // Slabs of another order than the preferred one exist only after a fallback.
         if self.layout.order == self.layout.min_order {
-            return (self.slabs.count() as u64) * u64::from(page_bytes) << self.layout.order;
+            return self.slabs.count() as u64 * (u64::from(page_bytes) << self.layout.order);
         }
         self.slabs.iter().map(|(_, slab)| u64::from(page_bytes) << slab.pages.order).sum()
     }

@@ -1,0 +1,23 @@
+//! The tool from the outside: the binary on real captures, and the library against plain oracles.
+//!
+//! | module | what it states |
+//! |---|---|
+//! | `cli` | exit codes, errors with hints, what goes to which stream |
+//! | `bad_input` | truncated, damaged and foreign files |
+//! | `info` | what `info` says of the captures, against counts of trace-cmd |
+//! | `formats` | CSV and JSON on stdout, the files of `--out` |
+//! | `verify` | the counters of the kernel, cache by cache |
+//! | `conservation` | allocations, frees and live objects, against a map from address to size |
+//! | `determinism` | the same bytes on every run and any number of threads |
+//!
+//! Expected figures come from the snapshots in the captures, from trace-cmd, or from arithmetic here.
+
+mod bad_input;
+mod cli;
+mod conservation;
+mod determinism;
+mod formats;
+mod info;
+mod oracle;
+mod support;
+mod verify;
