@@ -96,11 +96,8 @@ pub(super) fn identify(
         buckets::separate(paired, kernel, snapshot, &mut of_object, &mut |name| caches.named(name));
     }
     by_slab(&paired.objects, &mut of_object);
-    for (object, identity) in paired.objects.iter().zip(&mut of_object) {
-        if let (NO_CACHE, Some(key)) = (identity.0, object.key) {
-            *identity = caches.by_sizes(&paired.keys[key as usize]);
-        }
-    }
+    by_key_of_slab(paired, &mut of_object);
+    name_by_sizes(paired, &mut caches, &mut of_object);
     let mut counts: FxHashMap<(u16, Entry), u64> = FxHashMap::default();
     for (object, &(cache, how)) in paired.objects.iter().zip(&of_object) {
         if let Some(how) = how {
@@ -183,6 +180,64 @@ fn directory_letters(name: &str) -> &str {
     name.strip_prefix(':').and_then(|name| name.split_once('-')).map_or("", |(letters, _)| letters)
 }
 
+/// Gives objects without a cache the one that slabs told of all other objects of the same call site and
+/// sizes.
+fn by_key_of_slab(paired: &Paired, of_object: &mut [(u16, Option<Entry>)]) {
+    let mut by_key: FxHashMap<u32, Option<u16>> = FxHashMap::default();
+    for (object, &(cache, how)) in paired.objects.iter().zip(of_object.iter()) {
+        if let (Some(key), Some(Entry::NamedBySlab)) = (object.key, how) {
+            let agreed = by_key.entry(key).or_insert(Some(cache));
+            *agreed = agreed.filter(|&agreed| agreed == cache);
+        }
+    }
+    for (object, identity) in paired.objects.iter().zip(of_object) {
+        if let (NO_CACHE, Some(key)) = (identity.0, object.key)
+            && let Some(&Some(cache)) = by_key.get(&key)
+        {
+            *identity = (cache, Some(Entry::NamedBySlab));
+        }
+    }
+}
+
+/// Objects from which on a group without a name is well observed.
+const GROUP_WELL_OBSERVED: u64 = 64;
+
+/// Objects from which on a named cache is: were a large group of it, its few would lie among the many.
+const CACHE_WELL_OBSERVED: u64 = 16;
+
+/// Gives objects without a cache the one in the snapshot that their sizes fit, or a pseudo-cache.
+///
+/// Slabs of named objects were dealt with before: no object of a call site that is left shares a slab with
+/// any named object. A group that is well observed in more than one slab is therefore of no cache that is well observed too.
+fn name_by_sizes(paired: &Paired, caches: &mut CacheTable<'_>, of_object: &mut [(u16, Option<Entry>)]) {
+    let mut named = vec![0_u64; caches.caches.len()];
+    let mut left: FxHashMap<u32, (u64, u32, bool)> = FxHashMap::default();
+    for (object, &(cache, _)) in paired.objects.iter().zip(of_object.iter()) {
+        if let Some(count) = named.get_mut(usize::from(cache)) {
+            *count += 1;
+        } else if let Some(key) = object.key {
+            let (count, span, has_more_slabs) = left.entry(key).or_insert((0, object.span, false));
+            *count += 1;
+            *has_more_slabs |= *span != object.span;
+        }
+    }
+    let mut left: Vec<_> = left.into_iter().collect();
+    left.sort_unstable();
+    let mut of_key: FxHashMap<u32, (u16, Option<Entry>)> = FxHashMap::default();
+    for (key, (count, _, has_more_slabs)) in left {
+        let is_apart = paired.spans.knows_births() && has_more_slabs && count >= GROUP_WELL_OBSERVED;
+        let is_excluded = |cache: u16| is_apart && named.get(usize::from(cache)).is_some_and(|&count| count >= CACHE_WELL_OBSERVED);
+        of_key.insert(key, caches.by_sizes(&paired.keys[key as usize], &is_excluded));
+    }
+    for (object, identity) in paired.objects.iter().zip(of_object) {
+        if let (NO_CACHE, Some(key)) = (identity.0, object.key)
+            && let Some(&found) = of_key.get(&key)
+        {
+            *identity = found;
+        }
+    }
+}
+
 struct CacheTable<'a> {
     kernel: &'a Kernel,
     snapshot: Option<&'a SlabSnapshot>,
@@ -210,7 +265,7 @@ impl CacheTable<'_> {
     }
 
     /// The one cache of these sizes in the snapshot, or a pseudo-cache.
-    fn by_sizes(&mut self, key: &Key) -> (u16, Option<Entry>) {
+    fn by_sizes(&mut self, key: &Key, is_excluded: &dyn Fn(u16) -> bool) -> (u16, Option<Entry>) {
         let fits = |name: &str, attributes: &CacheAttributes| {
             let is_merged = name.starts_with(':');
             // A merged cache has the largest object size of its names.
@@ -221,6 +276,7 @@ impl CacheTable<'_> {
         };
         let mut found: Vec<(&String, &CacheAttributes)> =
             self.snapshot.into_iter().flat_map(|snapshot| &snapshot.caches).filter(|(name, attributes)| fits(name, attributes)).collect();
+        found.retain(|(name, _)| !self.by_name.get(*name).is_some_and(|&number| is_excluded(number)));
         if found.len() > 1 {
             // A cache without a slab is not the one that was used.
             found.retain(|(_, attributes)| attributes.number("slabs").is_none_or(|slabs| slabs > 0));
