@@ -30,7 +30,7 @@ impl Input {
         let capture = path.is_dir().then(|| Capture::open(&path).expect("a capture"));
         let trace = TraceDat::open(capture.as_ref().map_or(&path, |capture| &capture.trace)).expect("a trace");
         let recording = trace.decode(&|_| {}).expect("decodes");
-        let setting = Setting::resolve(Wishes::default(), &recording, capture.as_ref());
+        let setting = Setting::resolve(Wishes::default(), &recording, capture.as_ref()).expect("a setting");
         Self { capture, recording, setting }
     }
 

@@ -34,11 +34,32 @@ pub struct Setting {
 /// Release that a trace without any is replayed as: the reference of the model.
 const DEFAULT_RELEASE: KernelRelease = KernelRelease { major: 6, minor: 12, patch: 0 };
 
+/// Most CPUs that are replayed: every cache has state for each. No machine known has more.
+const MAX_CPUS: u16 = 4096;
+
+/// A trace that cannot be replayed as it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingError {
+    /// A CPU number that no machine has.
+    #[error("the trace has events of CPU {cpu}; expected CPU numbers below {MAX_CPUS}")]
+    TooManyCpus {
+        /// The number.
+        cpu: u16,
+    },
+}
+
 impl Setting {
     /// Resolves every figure.
-    #[must_use]
-    pub fn resolve(wishes: Wishes, recording: &Recording, capture: Option<&Capture>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// If the trace has CPU numbers that no machine has.
+    pub fn resolve(wishes: Wishes, recording: &Recording, capture: Option<&Capture>) -> Result<Self, SettingError> {
         let mut notes = Vec::new();
+        if let Some(stream) = recording.streams.iter().find(|stream| stream.cpu >= MAX_CPUS) {
+            return Err(SettingError::TooManyCpus { cpu: stream.cpu });
+        }
         let machine = capture.map(|capture| &capture.machine);
         let recorded = machine.and_then(|machine| machine.kernel.as_deref()).unwrap_or(&recording.info.kernel);
         let release = wishes.kernel.or_else(|| KernelRelease::find(recorded)).unwrap_or_else(|| {
@@ -48,7 +69,7 @@ impl Setting {
         if !Rules::covers(release) {
             notes.push(format!("kernel {release} is replayed by the rules of {}: expect its counters to differ", Rules::NAME));
         }
-        let topology = topology(recording, capture, wishes.cpus);
+        let topology = topology(recording, capture);
         let listed = |cpus: Option<&Vec<u32>>| cpus.filter(|cpus| !cpus.is_empty()).map(|cpus| cpus.len() as u32);
         let present =
             wishes.cpus.map(u32::from).or(listed(machine.map(|machine| &machine.cpus_online))).unwrap_or(u32::from(topology.cpus()));
@@ -64,17 +85,33 @@ impl Setting {
         let build =
             machine.and_then(|machine| machine.config.as_deref()).map_or_else(Build::default, |config| Build::from_config(config, release));
         let cmdline = machine.and_then(|machine| machine.cmdline.as_deref()).unwrap_or("");
-        Self { kernel: Kernel::booted(release, hardware, build, cmdline), rules: Rules::of(release), topology, notes }
+        notes.extend(not_modelled(cmdline, &build, machine.and_then(|machine| machine.config.as_deref())));
+        Ok(Self { kernel: Kernel::booted(release, hardware, build, cmdline), rules: Rules::of(release), topology, notes })
     }
 }
 
-fn topology(recording: &Recording, capture: Option<&Capture>, cpus: Option<u16>) -> Topology {
-    let nodes = capture.map(|capture| capture.machine.nodes.as_slice()).unwrap_or_default();
-    let listed = nodes.iter().flat_map(|(_, cpus)| cpus).max().map_or(0, |&cpu| cpu.saturating_add(1));
-    let traced = recording.streams.iter().map(|stream| u32::from(stream.cpu) + 1).max().unwrap_or(0);
-    let count = listed.max(traced).max(recording.info.cpus).max(u32::from(cpus.unwrap_or(1))).clamp(1, u32::from(u16::MAX));
+/// What the recorded kernel did that the model does not.
+fn not_modelled(cmdline: &str, build: &Build, config: Option<&str>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if cmdline.split_whitespace().any(|word| word.starts_with("slub_debug") || word.starts_with("slab_debug")) {
+        notes.push("the kernel was booted with slab debugging: its debug caches take other paths, which are not modelled".to_owned());
+    }
+    if build.slub_tiny {
+        notes.push("the kernel was built with SLUB_TINY, whose paths are not modelled".to_owned());
+    }
+    let has_kfence = config.is_some_and(|config| config.lines().any(|line| line == "CONFIG_KFENCE=y"));
+    if has_kfence && !cmdline.contains("kfence.sample_interval=0") {
+        notes.push("the kernel has KFENCE: objects that it served are replayed as if slabs had".to_owned());
+    }
+    notes
+}
+
+fn topology(recording: &Recording, capture: Option<&Capture>) -> Topology {
+    let traced = recording.streams.iter().map(|stream| stream.cpu + 1).max().unwrap_or(1);
+    let possible = capture.and_then(|capture| capture.machine.cpus_possible.iter().max()).map_or(0, |&cpu| cpu.saturating_add(1));
+    let count = u32::from(traced).max(possible).min(u32::from(MAX_CPUS));
     let mut node_of_cpu = vec![0; count as usize];
-    for (node, cpus) in nodes {
+    for (node, cpus) in capture.map(|capture| capture.machine.nodes.as_slice()).unwrap_or_default() {
         for &cpu in cpus {
             if let (Some(slot), Ok(node)) = (node_of_cpu.get_mut(cpu as usize), u16::try_from(*node)) {
                 *slot = node;

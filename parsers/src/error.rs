@@ -34,8 +34,8 @@ pub enum TraceError {
         /// What it is and what would be needed.
         what: String,
     },
-    /// The file lost its end while it was being read.
-    #[error("{}: the file shrank from {mapped_bytes} bytes while it was being read", path.display())]
+    /// The file lost its end while it was being read, or its storage failed there.
+    #[error("{}: the file, {mapped_bytes} bytes at first, shrank or became unreadable while it was being read", path.display())]
     Shrank {
         /// File concerned.
         path: PathBuf,

@@ -157,12 +157,6 @@ impl Decoder {
         &self.absent
     }
 
-    /// True if any format is of an event that this crate can turn into an [`Event`] of the slab.
-    #[must_use]
-    pub fn has_slab_events(&self) -> bool {
-        self.plans.iter().any(|plan| matches!(plan.shape, Shape::Alloc { .. } | Shape::Free { .. }))
-    }
-
     /// Decodes one record into `piece`.
     #[inline]
     pub(crate) fn record(&self, cpu: u16, time_ns: u64, payload: &[u8], piece: &mut Piece) {
@@ -222,15 +216,15 @@ impl Decoder {
                 pfn: Some(get(pfn)?).filter(|&frame| frame != all_ones(pfn.size) && frame != 0),
                 gfp_flags: or(gfp, 0)? as u32,
                 migratetype: or(migratetype, u64::MAX)? as i16,
-                order: get(order)? as u8,
+                order: narrow(get(order)?),
             }),
-            Shape::PageFree { pfn, order } => Body::PageFree { pfn: get(pfn)?, order: get(order)? as u8 },
+            Shape::PageFree { pfn, order } => Body::PageFree { pfn: get(pfn)?, order: narrow(get(order)?) },
             Shape::PageFreeBatched { pfn } => Body::PageFreeBatched { pfn: get(pfn)? },
             Shape::PagePcpuDrain { pfn, order, migratetype } => {
-                Body::PagePcpuDrain { pfn: get(pfn)?, order: get(order)? as u8, migratetype: or(migratetype, u64::MAX)? as i16 }
+                Body::PagePcpuDrain { pfn: get(pfn)?, order: narrow(get(order)?), migratetype: or(migratetype, u64::MAX)? as i16 }
             }
             Shape::PageExtFrag { pfn, alloc_order, fallback_order } => {
-                Body::PageExtFrag { pfn: get(pfn)?, alloc_order: get(alloc_order)? as u8, fallback_order: get(fallback_order)? as u8 }
+                Body::PageExtFrag { pfn: get(pfn)?, alloc_order: narrow(get(alloc_order)?), fallback_order: narrow(get(fallback_order)?) }
             }
             Shape::RcuFreeBulk { count } => Body::RcuFreeBulk { count: get(count)? },
             Shape::Mark { text } => {
@@ -311,6 +305,11 @@ impl Decoder {
             *accounting.unknown_ids.entry(u32::from(id)).or_default() += count;
         }
     }
+}
+
+/// An order; what does not fit is as impossible as 255.
+fn narrow(order: u64) -> u8 {
+    u8::try_from(order).unwrap_or(u8::MAX)
 }
 
 /// Error pointers (-4095..-1, in the kernel's own width) stand for a failed allocation, like NULL.

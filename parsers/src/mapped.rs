@@ -103,8 +103,7 @@ fn map(file: File, path: &Path) -> Result<Content, TraceError> {
     let Some(slot) = Slot::claim() else {
         return std::fs::read(path).map(Content::Read).map_err(|error| TraceError::io(path, "cannot read", error));
     };
-    // SAFETY: the mapping is private and read-only. Another process may still change the bytes under
-    // us; everything read from them is treated as untrusted, and a truncation is caught by the handler.
+    // SAFETY: nothing here writes to the mapping. Another process may still change the bytes under us; everything read from them is treated as untrusted, and a truncation is caught by the handler.
     match unsafe { Mmap::map(&file) } {
         Ok(map) => {
             slot.cover(map.as_ptr().addr(), map.len());
@@ -172,15 +171,19 @@ fn install_handler() {
     unsafe { libc::sigaction(libc::SIGBUS, &raw const action, std::ptr::null_mut()) };
 }
 
-/// Replaces the vanished end of a guarded mapping by zeroes; any other `SIGBUS` stays fatal.
+/// Replaces the vanished (or unreadable) end of a guarded mapping by zeroes; any other `SIGBUS` stays fatal.
 extern "C" fn on_sigbus(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     // SAFETY: with SA_SIGINFO the kernel passes a valid `siginfo_t`.
     let info = unsafe { &*info };
-    // SAFETY: its address field is set for SIGBUS.
+    // Only a fault has an address; a signal that was sent has the sender in its place.
+    let is_fault = info.si_code == libc::BUS_ADRERR;
+    // SAFETY: the address field is set for faults, and plain memory otherwise.
     let address = unsafe { info.si_addr() }.addr();
-    let Some((slot, end)) = SLOTS.iter().find_map(|slot| Some((slot, slot.end_around(address)?))) else {
-        // SAFETY: resetting a signal to its default is async-signal-safe. Returning repeats the
-        // faulting access, which now kills the process as it would have without us.
+    let guarded = SLOTS.iter().find_map(|slot| Some((slot, slot.end_around(address)?))).filter(|_| is_fault);
+    let Some((slot, end)) = guarded else {
+        // SAFETY: resetting a signal to its default is async-signal-safe. Returning repeats a faulting
+        // access, which now kills the process as it would have without us; a signal that was sent is
+        // swallowed, and the next one kills.
         unsafe { libc::signal(libc::SIGBUS, libc::SIG_DFL) };
         return;
     };

@@ -50,7 +50,7 @@ pub(super) struct MachineArgs {
     /// Kernel release whose rules to follow [default: that of the recording]
     #[arg(long, value_name = "VERSION", value_parser = release, global = true, help_heading = "Machine")]
     pub(super) kernel: Option<KernelRelease>,
-    /// CPUs present; enters the order of slabs [default: those of the recording]
+    /// CPUs present, as far as they enter the order of slabs [default: those of the recording]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), global = true, help_heading = "Machine")]
     pub(super) cpus: Option<u16>,
     /// Page size in bytes [default: that of the recording, else 4096]

@@ -1,5 +1,6 @@
 //! Errors with hints, and exit codes.
 
+use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -93,7 +94,10 @@ impl From<TraceError> for Failure {
 
 /// What to do with a file that is no trace.dat, by its first bytes.
 fn hint_for_unknown(path: &Path) -> String {
-    let first = std::fs::read(path).unwrap_or_default();
+    let mut first = Vec::new();
+    if let Ok(file) = std::fs::File::open(path) {
+        file.take(8).read_to_end(&mut first).ok();
+    }
     if first.starts_with(b"PERFILE2") {
         "this is a perf.data file, which this version cannot read; record with `trace-cmd record -e kmem`".to_owned()
     } else {

@@ -36,7 +36,7 @@ pub(super) fn plan(input: Input, wishes: Wishes, path: &Path) -> Result<Loaded, 
         let error = anyhow::anyhow!("{}: there are no slab events in this trace", path.display());
         return Err(Failure::input(error).hint("record with `trace-cmd record -e kmem -C global COMMAND`"));
     }
-    let setting = Setting::resolve(wishes, &recording, capture.as_ref());
+    let setting = Setting::resolve(wishes, &recording, capture.as_ref()).map_err(Failure::input)?;
     let snapshot = capture.as_ref().and_then(|capture| capture.after.as_ref().or(capture.before.as_ref()));
     let plan = prepare(&recording, &setting.kernel, snapshot);
     let facts = Recording { streams: Vec::new(), ..recording };

@@ -87,10 +87,11 @@ fn quoted(text: &str) -> String {
 
 fn as_json(loaded: &Loaded, result: &Verification, summary: &Summary, excluded: &[String]) -> Value {
     let caches: Vec<Value> = result.caches.iter().map(|cache| cache_json(loaded, result, cache)).collect();
+    let notes: Vec<&String> = loaded.setting.notes.iter().chain(&result.notes).collect();
     json!({
         "kernel": loaded.setting.kernel.release.to_string(),
         "model": crate::allocators::slub::Rules::NAME,
-        "notes": loaded.setting.notes,
+        "notes": notes,
         "excluded": excluded,
         "summary": {
             "caches": summary.caches,
@@ -134,7 +135,7 @@ fn as_text(loaded: &Loaded, result: &Verification, summary: &Summary, excluded: 
         crate::allocators::slub::Rules::NAME,
         loaded.setting.kernel.release
     );
-    for note in &loaded.setting.notes {
+    for note in loaded.setting.notes.iter().chain(&result.notes) {
         writeln!(text, "note: {note}").unwrap_or_default();
     }
     let mut differing: Vec<&CacheVerdict> = result.caches.iter().filter(|cache| cache.error_sum > 0).collect();

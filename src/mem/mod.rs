@@ -33,8 +33,8 @@ pub struct PageRequest {
     pub node: u16,
     /// No other node will do (`__GFP_THISNODE`).
     pub this_node_only: bool,
-    /// The request must succeed at once or fail: no reclaim, no reserves. This is the first attempt
-    /// at a cache's preferred order (`allocate_slab()`).
+    /// The request must succeed at once or fail: no reclaim, no reserves. So are the first attempt at a
+    /// cache's preferred order (`allocate_slab()`), and both attempts on a node that was only asked for.
     pub opportunistic: bool,
 }
 

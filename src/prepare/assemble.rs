@@ -30,11 +30,11 @@ pub(super) fn assemble(
     let setting = Setting { page_shift: kernel.machine.page_bytes.trailing_zeros(), boot_cpu: boot_cpu(recording) };
     plan.seeds = if paired.spans.knows_births() { seeding::rebuild(&paired, &paired.ops, &plan.caches, setting) } else { Vec::new() };
     plan.slab_orders = slab_orders(&paired, &identified, &plan.caches);
-    let seeded: Vec<bool> = seeded_objects(&plan, paired.objects.len());
+    let present = seeded_objects(&plan, paired.objects.len());
     let mut assembly = Assembly {
         paired: &paired,
         identified: &identified,
-        seeded: &seeded,
+        present,
         next_object: paired.objects.len() as u32,
         ops: Vec::new(),
         counts: Counts::new(plan.caches.len()),
@@ -118,7 +118,8 @@ fn seeded_objects(plan: &Plan, objects: usize) -> Vec<bool> {
 struct Assembly<'a> {
     paired: &'a Paired,
     identified: &'a Identified,
-    seeded: &'a [bool],
+    /// Objects that are live at the start or were allocated unseen.
+    present: Vec<bool>,
     next_object: u32,
     ops: Vec<Op>,
     counts: Counts,
@@ -127,15 +128,19 @@ struct Assembly<'a> {
 impl Assembly<'_> {
     fn op(&mut self, op: Op) {
         if op.cache == NO_CACHE {
-            if op.what.is_free() {
-                self.counts.unknown_frees += 1;
-            }
+            let count = if op.what.is_free() { &mut self.counts.unknown_frees } else { &mut self.counts.unplaced_allocs };
+            *count += 1;
             return;
         }
         let of_cache = &mut self.counts.of_cache[usize::from(op.cache)];
         if !op.what.is_free() {
-            of_cache.allocs += 1;
-            of_cache.live += 1;
+            if op.what.is_implied() {
+                of_cache.implied_allocs += 1;
+                self.present[op.object as usize] = true;
+            } else {
+                of_cache.allocs += 1;
+                of_cache.live += 1;
+            }
             self.ops.push(op);
             return;
         }
@@ -144,20 +149,25 @@ impl Assembly<'_> {
         match contradiction {
             None if op.what.is_implied() => of_cache.implied_frees += 1,
             None => of_cache.frees += 1,
-            Some(_) => of_cache.contradicted += 1,
+            Some(_) => {
+                of_cache.contradicted += 1;
+                of_cache.implied_frees += 1;
+            }
         }
-        let was_born_before = self.paired.objects[op.object as usize].key.is_none();
-        if was_born_before && !self.seeded[op.object as usize] {
-            // Freed without an allocation, in a slab of the trace (or of an unknown age): it was
-            // handed out unseen. The latest moment is as good as any.
+        let was_seen_allocated = self.paired.objects[op.object as usize].key.is_some();
+        if was_seen_allocated {
+            of_cache.live -= 1;
+        } else if !self.present[op.object as usize] {
+            // Without page events the age of its slab is unknown, and with it where it came from.
             of_cache.implied_allocs += 1;
             self.ops.push(Op { what: What::ALLOC.implied(), requested_bytes: 0, ..op });
-        } else if !was_born_before {
-            of_cache.live -= 1;
         }
         match contradiction {
             None => self.ops.push(op),
             Some(cache) => {
+                let named = &mut self.counts.of_cache[usize::from(cache)];
+                named.implied_allocs += 1;
+                named.frees += 1;
                 self.ops.push(Op { what: What::FREED.implied(), ..op });
                 let object = self.next_object;
                 self.next_object += 1;
@@ -172,6 +182,7 @@ impl Assembly<'_> {
 struct Counts {
     of_cache: Vec<CacheCounts>,
     unknown_frees: u64,
+    unplaced_allocs: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -186,18 +197,19 @@ struct CacheCounts {
 
 impl Counts {
     fn new(caches: usize) -> Self {
-        Self { of_cache: vec![CacheCounts::default(); caches], unknown_frees: 0 }
+        Self { of_cache: vec![CacheCounts::default(); caches], unknown_frees: 0, unplaced_allocs: 0 }
     }
 
     fn enter(&self, caches: &[PlannedCache], ledger: &mut Ledger) {
         for (cache, counts) in caches.iter().zip(&self.of_cache) {
             ledger.add(Entry::AllocsObserved, &cache.name, counts.allocs);
-            ledger.add(Entry::FreesObserved, &cache.name, counts.frees + counts.contradicted);
+            ledger.add(Entry::FreesObserved, &cache.name, counts.frees);
             ledger.add(Entry::ImpliedFrees, &cache.name, counts.implied_frees);
             ledger.add(Entry::ImpliedAllocs, &cache.name, counts.implied_allocs);
             ledger.add(Entry::ContradictedFrees, &cache.name, counts.contradicted);
             ledger.add(Entry::LiveAtEnd, &cache.name, counts.live);
         }
+        ledger.add(Entry::UnplacedAllocs, "", self.unplaced_allocs);
         ledger.add(Entry::UnknownFrees, "", self.unknown_frees);
     }
 }

@@ -16,6 +16,8 @@ pub struct PlannedCache {
     pub aliases: Vec<String>,
     /// True if it stands in for a cache whose name is not known.
     pub is_pseudo: bool,
+    /// CPUs have partial lists for it, whatever their limit.
+    pub has_cpu_partial: bool,
     /// Layout used for the replay: the kernel's own figures where a snapshot has them.
     pub layout: CacheLayout,
 }
@@ -36,6 +38,9 @@ pub struct SizingDifference {
 /// Largest slab order that page allocators have.
 const MAX_ORDER: u32 = 10;
 
+/// Most objects of a slab (`MAX_OBJS_PER_PAGE`).
+const MAX_OBJECTS: u32 = 32_767;
+
 /// Lays out one cache; `None` if neither trace nor snapshot tells its sizes.
 pub(super) fn plan(
     identity: &Identity,
@@ -45,11 +50,12 @@ pub(super) fn plan(
 ) -> Option<PlannedCache> {
     let reported = snapshot.and_then(|snapshot| snapshot.caches.get(&identity.name));
     let number = |attribute: &str| reported.and_then(|attributes| attributes.number(attribute));
-    let stride = number("slab_size").unwrap_or(identity.stride_bytes);
-    let object_size = number("object_size").unwrap_or(if identity.object_bytes > 0 { identity.object_bytes } else { stride });
+    let stride = number("slab_size").filter(|&stride| stride > 0).unwrap_or(identity.stride_bytes);
+    let object_size =
+        number("object_size").filter(|&size| size > 0).unwrap_or(if identity.object_bytes > 0 { identity.object_bytes } else { stride });
     let (stride, object_size) = (u32::try_from(stride).ok()?, u32::try_from(object_size).ok()?);
     let spec = CacheSpec::new(object_size.min(stride), CacheFlags::NONE);
-    let computed = CacheLayout::from_stride(kernel, &spec, stride).ok()?;
+    let computed = CacheLayout::from_stride(kernel, &spec, stride).ok().filter(|layout| layout.objects <= MAX_OBJECTS)?;
     let layout = reported.map_or(computed, |attributes| adjusted(computed, attributes, kernel, &identity.name, differences));
     let aliases = snapshot.map(|snapshot| snapshot.aliases_of(&identity.name).map(str::to_owned).collect()).unwrap_or_default();
     Some(PlannedCache {
@@ -57,6 +63,7 @@ pub(super) fn plan(
         traced_as: identity.traced_as.clone(),
         aliases,
         is_pseudo: identity.is_pseudo,
+        has_cpu_partial: computed.cpu_partial > 0,
         layout,
     })
 }
@@ -83,7 +90,8 @@ fn adjusted(
     check("cpu_partial", &mut layout.cpu_partial);
     // A damaged snapshot must not make slabs that cannot exist.
     let fits = layout.order <= MAX_ORDER
-        && (1..=32_767).contains(&layout.objects)
+        && layout.order >= layout.min_order
+        && (layout.min_objects..=MAX_OBJECTS).contains(&layout.objects)
         && u64::from(layout.objects) * u64::from(layout.size) <= kernel.machine.slab_bytes(layout.order);
     if !fits {
         (layout.order, layout.objects) = (computed.order, computed.objects);

@@ -249,7 +249,8 @@ impl CacheTable<'_> {
     /// The cache of a name in the trace: the directory that the snapshot resolves it to.
     fn named(&mut self, name: &str) -> u16 {
         // Copies of a cache for a memory cgroup (before 5.9) carry the cgroup in parentheses.
-        let plain = name.split_once('(').map_or(name, |(plain, _)| plain);
+        let has_copies = !self.kernel.release.since(5, 9);
+        let plain = name.split_once('(').filter(|_| has_copies).map_or(name, |(plain, _)| plain);
         let resolved = self.snapshot.and_then(|snapshot| snapshot.resolve(plain)).unwrap_or(plain).to_owned();
         self.number_as(&resolved, plain, false)
     }

@@ -47,7 +47,9 @@ pub enum Entry {
     LargeFrees,
     /// Second events of one large kmalloc.
     DoubledEvents,
-    /// Frees of an address of which nothing is known, not even its cache.
+    /// Allocations from a cache whose sizes no trace and no snapshot tells.
+    UnplacedAllocs,
+    /// Frees of an address of whose cache nothing usable is known.
     UnknownFrees,
     /// Events that the recorder lost.
     LostEvents,
@@ -111,8 +113,11 @@ impl Entry {
             Self::LargeAllocs => ("large kmalloc", Observed, "Beyond the largest class: served by the page allocator, not replayed."),
             Self::LargeFrees => ("frees of large kmalloc", Observed, "Frees of memory from the page allocator, not replayed."),
             Self::DoubledEvents => ("doubled events", Observed, "The second event of one large kmalloc."),
+            Self::UnplacedAllocs => {
+                ("allocations without a layout", Unusable, "Neither trace nor snapshot tells usable sizes of the cache; not replayed.")
+            }
             Self::UnknownFrees => {
-                ("frees of unknown objects", Unusable, "Nothing is known of the address, not even its cache; not replayed.")
+                ("frees of unknown objects", Unusable, "The cache of the address, or its sizes, are not known; not replayed.")
             }
             Self::LostEvents => ("lost events", Unusable, "Events that the recorder lost."),
             Self::LossGaps => ("gaps of unknown size", Unusable, "Gaps in the recording with an unknown number of events."),

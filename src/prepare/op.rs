@@ -16,7 +16,7 @@ pub struct Op {
     /// What is done, and how it is known.
     pub what: What,
     /// Node asked for, of an allocation; -1 for none.
-    pub node: i8,
+    pub node: i16,
 }
 
 /// What an operation does.

@@ -19,8 +19,10 @@ pub(super) struct Span {
     pub(super) order: u8,
     /// Allocated during the trace.
     pub(super) is_born: bool,
-    /// An object seen in it.
+    /// The first object seen in it.
     pub(super) object: u32,
+    /// Stride of its objects; 0 until an allocation tells it.
+    pub(super) stride_bytes: u64,
 }
 
 /// Spans by page, following the page events of a trace.
@@ -34,6 +36,8 @@ pub(super) struct Spans {
     current: FxHashMap<u64, u32>,
     /// Blocks allocated during the trace that no object has been seen in yet: order by first page.
     fresh: FxHashMap<u64, u8>,
+    /// Page events with an order that no page allocator has.
+    pub(super) impossible_orders: u64,
 }
 
 /// Largest order of a slab that is looked for (`slab_max_order` is at most this).
@@ -53,6 +57,10 @@ impl Spans {
     /// Takes note of pages that were allocated.
     pub(super) fn page_alloc(&mut self, event: PageAlloc) {
         let (Some(to_page), Some(pfn)) = (self.frame_to_page, event.pfn) else { return };
+        if event.order > MAX_ORDER {
+            self.impossible_orders += 1;
+            return;
+        }
         let page = pfn.wrapping_add(to_page);
         self.forget(page, event.order);
         self.fresh.insert(page, event.order);
@@ -62,6 +70,10 @@ impl Spans {
     /// its span and the range of its addresses.
     pub(super) fn page_free(&mut self, pfn: u64, order: u8) -> Option<(Span, std::ops::Range<u64>)> {
         let page = pfn.wrapping_add(self.frame_to_page?);
+        if order > MAX_ORDER {
+            self.impossible_orders += 1;
+            return None;
+        }
         let span = self.current.get(&page).map(|&span| self.spans[span as usize]);
         self.forget(page, order);
         let span = span.filter(|span| span.is_born && (span.page, span.order) == (page, order))?;
@@ -70,7 +82,7 @@ impl Spans {
     }
 
     fn forget(&mut self, page: u64, order: u8) {
-        for page in page..page.saturating_add(1 << order.min(MAX_ORDER)) {
+        for page in page..page.saturating_add(1 << order) {
             self.current.remove(&page);
             self.fresh.remove(&page);
         }
@@ -90,12 +102,12 @@ impl Spans {
         let span = self.spans.len() as u32;
         match born {
             Some((head, order)) => {
-                self.spans.push(Span { page: head, order, is_born: true, object });
+                self.spans.push(Span { page: head, order, is_born: true, object, stride_bytes: 0 });
                 self.fresh.remove(&head);
-                self.current.extend((head..head + (1 << order)).map(|page| (page, span)));
+                self.current.extend((head..head.saturating_add(1 << order)).map(|page| (page, span)));
             }
             None => {
-                self.spans.push(Span { page, order: 0, is_born: false, object });
+                self.spans.push(Span { page, order: 0, is_born: false, object, stride_bytes: 0 });
                 self.current.insert(page, span);
             }
         }
@@ -154,10 +166,10 @@ mod tests {
         let mut spans = spans();
         let address = |pfn: u64, offset: u64| ((TO_PAGE + pfn) << 12) + offset;
         let old = spans.of(address(8, 16), 0);
-        assert_eq!(spans.spans[old as usize], Span { page: TO_PAGE + 8, order: 0, is_born: false, object: 0 });
+        assert_eq!(spans.spans[old as usize], Span { page: TO_PAGE + 8, order: 0, is_born: false, object: 0, stride_bytes: 0 });
         page_alloc(&mut spans, 8, 2);
         let born = spans.of(address(11, 0), 1);
-        assert_eq!(spans.spans[born as usize], Span { page: TO_PAGE + 8, order: 2, is_born: true, object: 1 });
+        assert_eq!(spans.spans[born as usize], Span { page: TO_PAGE + 8, order: 2, is_born: true, object: 1, stride_bytes: 0 });
         assert_eq!(spans.of(address(9, 0), 2), born);
         let (gone, addresses) = spans.page_free(8, 2).unwrap();
         assert_eq!((gone.order, addresses), (2, address(8, 0)..address(12, 0)));

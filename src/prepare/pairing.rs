@@ -96,7 +96,8 @@ pub(super) fn pair(recording: &Recording, setting: Setting, ledger: &mut Ledger)
         while let Some(next) = merged.next_if(|next| next.time_ns == event.time_ns) {
             tie.push(next);
         }
-        pairing.settle(&mut tie);
+        pairing.settle(&tie);
+        tie.clear();
     }
     pairing.finish(ledger)
 }
@@ -126,25 +127,20 @@ impl Pairing {
         Self { setting, paired, live: FxHashMap::default(), key_numbers: FxHashMap::default(), counts: FxHashMap::default() }
     }
 
-    /// Takes events of equal time on several CPUs: each CPU's own order stays; among CPUs the lowest
-    /// whose next event fits the live objects goes first.
-    fn settle(&mut self, tie: &mut Vec<&Event>) {
-        while !tie.is_empty() {
-            let mut chosen = 0;
-            let mut seen_cpu = None;
-            for (index, event) in tie.iter().enumerate() {
-                // Events are sorted by CPU: the first of each CPU is its next.
-                if seen_cpu != Some(event.cpu) && self.fits(event) {
-                    chosen = index;
-                    break;
-                }
-                seen_cpu = Some(event.cpu);
-            }
+    /// Takes events of equal time, sorted by CPU: each CPU's own order stays; among CPUs the lowest whose next
+    /// event fits the live objects goes first.
+    fn settle(&mut self, tie: &[&Event]) {
+        let mut queues: Vec<&[&Event]> = tie.chunk_by(|a, b| a.cpu == b.cpu).collect();
+        while !queues.is_empty() {
+            let chosen = queues.iter().position(|queue| queue.first().is_some_and(|event| self.fits(event))).unwrap_or(0);
             if chosen > 0 {
                 self.count(Entry::TiesReordered);
             }
-            let event = tie.remove(chosen);
-            self.event(event);
+            if let Some((event, rest)) = queues[chosen].split_first() {
+                self.event(event);
+                queues[chosen] = rest;
+            }
+            queues.retain(|queue| !queue.is_empty());
         }
     }
 
@@ -187,7 +183,7 @@ impl Pairing {
             cache: NO_CACHE,
             cpu: event.cpu,
             what,
-            node: i8::try_from(alloc.node).unwrap_or(-1),
+            node: i16::try_from(alloc.node).unwrap_or(-1),
         });
     }
 
@@ -230,9 +226,7 @@ impl Pairing {
     /// unseen.
     fn page_free(&mut self, event: &Event, pfn: u64, order: u8) {
         let Some((span, addresses)) = self.paired.spans.page_free(pfn, order) else { return };
-        let key = self.paired.objects.get(span.object as usize).and_then(|object| object.key);
-        let Some(key) = key.and_then(|key| self.paired.keys.get(key as usize)) else { return };
-        let Ok(stride @ 1..) = usize::try_from(key.stride_bytes) else { return };
+        let Ok(stride @ 1..) = usize::try_from(span.stride_bytes) else { return };
         for ptr in addresses.step_by(stride) {
             if let Some(&Live::Object(object)) = self.live.get(&ptr) {
                 self.live.remove(&ptr);
@@ -248,6 +242,9 @@ impl Pairing {
     fn new_object(&mut self, ptr: u64, key: Option<u32>) -> u32 {
         let object = self.paired.objects.len() as u32;
         let span = self.paired.spans.of(ptr, object);
+        if let (Some(key), Some(span)) = (key, self.paired.spans.spans.get_mut(span as usize)) {
+            span.stride_bytes = self.paired.keys[key as usize].stride_bytes;
+        }
         self.paired.objects.push(ObjectInfo { ptr, key, span, freed_as: None });
         object
     }
@@ -277,6 +274,7 @@ impl Pairing {
     }
 
     fn finish(self, ledger: &mut Ledger) -> Paired {
+        ledger.add(Entry::UnusableRecords, "", self.paired.spans.impossible_orders);
         let mut counts: Vec<_> = self.counts.into_iter().collect();
         counts.sort_unstable();
         for (entry, count) in counts {

@@ -1,21 +1,27 @@
-//! Places frees that were not traced: bulk frees and kfree_rcu() batches.
+//! Places operations that were not traced: bulk allocations, bulk frees and kfree_rcu() batches.
 //!
 //! Pairing finds an untraced free only when the address is handed out again, or when the slab's pages go
-//! back. But a CPU takes all free objects of a slab at once: whatever it hands out of a slab without
-//! turning to another one in between (a *tenure*) was free when it took the slab, unless it was allocated
-//! since. So untraced frees that a tenure proves belong before its start. They came in batches, which the
-//! kernel frees slab by slab in detached lists (`build_detached_freelist()`), one call each.
+//! back; an untraced allocation only when the object is freed. But a CPU takes all free objects of a slab at
+//! once and hands them out before it turns to another slab: a *tenure* of the slab. So
+//!
+//! * what a tenure hands out was free when it began, unless it was allocated since: untraced frees that it
+//!   proves go before its start. They came in batches, which the kernel frees slab by slab in detached
+//!   lists (`build_detached_freelist()`), one call each;
+//! * an object that was handed out unseen was handed out in a tenure of its slab: the last one before its
+//!   free, if the trace shows one since the object was last free. Objects of a slab without such a tenure
+//!   came in bulk: they are allocated together, before the first of them is freed.
 
 use rustc_hash::FxHashMap;
 
 use super::op::{Op, What};
 use super::pairing::{MarkAt, NO_CACHE, Paired};
 
-/// Moves implied frees to the start of the tenure that proves them, and joins those of one slab to one
-/// list. `ops` have their caches.
+/// Moves implied frees to the start of the tenure that proves them, joins those of one slab to one list, and
+/// adds allocations of objects that were never seen allocated. `ops` have their caches.
 pub(super) fn place(paired: &mut Paired) {
     let lists = lists(paired);
-    if lists.is_empty() {
+    let allocs = unseen_allocs(paired);
+    if lists.is_empty() && allocs.is_empty() {
         return;
     }
     let mut moved = vec![false; paired.ops.len()];
@@ -25,8 +31,9 @@ pub(super) fn place(paired: &mut Paired) {
         }
     }
     let mut lists = lists.into_iter().peekable();
+    let mut allocs = allocs.into_iter().peekable();
     let mut marks = std::mem::take(&mut paired.marks).into_iter().peekable();
-    let mut ops = Vec::with_capacity(paired.ops.len());
+    let mut ops = Vec::with_capacity(paired.ops.len() + allocs.len());
     for (position, op) in paired.ops.iter().enumerate() {
         while let Some(mark) = marks.next_if(|mark| mark.ops <= position) {
             paired.marks.push(MarkAt { ops: ops.len(), ..mark });
@@ -39,6 +46,9 @@ pub(super) fn place(paired: &mut Paired) {
                 Op { time_ns: op.time_ns, what, ..free }
             }));
         }
+        while let Some((_, alloc)) = allocs.next_if(|(before, _)| *before == position) {
+            ops.push(Op { time_ns: op.time_ns, ..alloc });
+        }
         if !moved[position] {
             ops.push(*op);
         }
@@ -46,6 +56,59 @@ pub(super) fn place(paired: &mut Paired) {
     let end = ops.len();
     paired.marks.extend(marks.map(|mark| MarkAt { ops: end, ..mark }));
     paired.ops = ops;
+}
+
+/// Allocations to add, with the position that each goes before: of objects that are freed without having
+/// been seen allocated, in slabs made during the trace.
+fn unseen_allocs(paired: &Paired) -> Vec<(usize, Op)> {
+    let is_unseen = |op: &Op| {
+        let object = &paired.objects[op.object as usize];
+        op.what.is_free() && op.cache != NO_CACHE && object.key.is_none() && paired.spans.spans[object.span as usize].is_born
+    };
+    let mut slabs: FxHashMap<u32, UnseenSlab> =
+        paired.ops.iter().filter(|op| is_unseen(op)).map(|op| (paired.objects[op.object as usize].span, UnseenSlab::default())).collect();
+    if slabs.is_empty() {
+        return Vec::new();
+    }
+    let mut allocs = Vec::new();
+    let mut current: FxHashMap<(u16, u16), u32> = FxHashMap::default();
+    for (position, op) in paired.ops.iter().enumerate().filter(|(_, op)| op.cache != NO_CACHE) {
+        let object = &paired.objects[op.object as usize];
+        if !op.what.is_free() {
+            let turned = current.insert((op.cache, op.cpu), object.span) != Some(object.span);
+            if let Some(slab) = slabs.get_mut(&object.span).filter(|_| turned) {
+                slab.tenure = Some((position, op.cpu));
+            }
+            continue;
+        }
+        let Some(slab) = slabs.get_mut(&object.span) else { continue };
+        let last_free = slab.last_free.insert(object.ptr, position);
+        if !is_unseen(op) {
+            continue;
+        }
+        let since = |at: usize| last_free.is_none_or(|free| at > free);
+        let (before, cpu) = match (slab.tenure, slab.bulk) {
+            (Some((start, cpu)), _) if since(start) => (start + 1, cpu),
+            (_, Some((start, cpu))) if since(start) => (start, cpu),
+            _ => (position, op.cpu),
+        };
+        slab.bulk = Some((before, cpu));
+        allocs.push((before, Op { what: What::ALLOC.implied(), requested_bytes: 0, cpu, ..*op }));
+    }
+    // Stable: those of one place keep the order of their frees.
+    allocs.sort_by_key(|(before, _)| *before);
+    allocs
+}
+
+/// A slab in which objects were handed out unseen.
+#[derive(Debug, Default)]
+struct UnseenSlab {
+    /// Start and CPU of its last tenure.
+    tenure: Option<(usize, u16)>,
+    /// Where, and on which CPU, its last unseen allocation was placed.
+    bulk: Option<(usize, u16)>,
+    /// By address: its last free.
+    last_free: FxHashMap<u64, usize>,
 }
 
 /// Implied frees of one slab that go before the operation at `start`.
@@ -110,8 +173,8 @@ fn lists(paired: &Paired) -> Vec<List> {
 
 /// Implied frees because a slab's pages went back: one list per slab, where they are.
 fn flush_pages(pending: &mut Vec<usize>, paired: &Paired, position: usize, lists: &mut Vec<List>) {
-    let span = |free: &usize| paired.objects[paired.ops[*free].object as usize].span;
-    for frees in pending.chunk_by(|a, b| span(a) == span(b)) {
+    let slab = |free: &usize| (paired.objects[paired.ops[*free].object as usize].span, paired.ops[*free].cache);
+    for frees in pending.chunk_by(|a, b| slab(a) == slab(b)) {
         // At the end of the trace there is no operation to stand before: they stay where they are.
         if frees.len() > 1 && position < paired.ops.len() && paired.ops[frees[0]].cache != NO_CACHE {
             lists.push(List { start: position, frees: frees.to_vec() });

@@ -62,6 +62,8 @@ struct Tally {
     live: u64,
     live_peak: u64,
     live_requested_bytes: u64,
+    /// Objects in seeded slabs that are in use without the trace ever freeing them.
+    unknown_live: u64,
     slabs_peak: u64,
     partial_peak: u64,
     slab_bytes_peak: u64,
@@ -77,8 +79,10 @@ impl<'a, P: PageSource> Engine<'a, P> {
     /// Prepares a replay: creates the caches and the slabs that exist at the start.
     #[must_use]
     pub fn new(plan: &'a Plan, setup: &'a Setup, pages: P) -> Self {
-        let caches: Vec<Cache> =
-            (0..).zip(&plan.caches).map(|(number, cache)| Cache::new(number, cache.layout, setup.rules, &setup.topology)).collect();
+        let caches: Vec<Cache> = (0..)
+            .zip(&plan.caches)
+            .map(|(number, cache)| Cache::new(number, cache.layout, cache.has_cpu_partial, setup.rules, &setup.topology))
+            .collect();
         let mut engine = Self {
             plan,
             setup,
@@ -107,6 +111,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
                 self.objects[object as usize] = Some((Object { slab, index }, 0));
             }
             tally.live += planned.live.len() as u64;
+            tally.unknown_live += (cache.layout().objects as usize - planned.free.len() - planned.live.len()) as u64;
             tally.live_peak = tally.live;
             tally.slabs_peak = cache.slab_count();
             tally.partial_peak = cache.partial_count();
@@ -123,6 +128,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
         let plan = self.plan;
         let mut marks = plan.marks.iter().peekable();
         let mut next_check = self.setup.check_every;
+        observer.begin(&|cache| self.state(cache));
         let mut sampler = Sampler::new(plan, self.setup.samples);
         let mut position = 0;
         let mut reported = 0;
@@ -214,6 +220,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
         }
         end = (end + 1).min(plan.ops.len());
         let run = &plan.ops[start..end];
+        debug_assert!(run.iter().all(|op| op.what.is_free() && op.cache == run[0].cache), "a list is of one cache");
         let number = usize::from(run[0].cache);
         let mut group: Option<SlabId> = None;
         let mut list = std::mem::take(&mut self.scratch);
@@ -254,10 +261,8 @@ impl<'a, P: PageSource> Engine<'a, P> {
     fn slabs_changed(&mut self, number: usize) {
         let (cache, tally) = (&self.caches[number], &mut self.tallies[number]);
         tally.partial_peak = tally.partial_peak.max(cache.partial_count());
-        if cache.slab_count() > tally.slabs_peak {
-            tally.slabs_peak = cache.slab_count();
-            tally.slab_bytes_peak = tally.slab_bytes_peak.max(cache.slab_bytes(self.setup.page_bytes));
-        }
+        tally.slabs_peak = tally.slabs_peak.max(cache.slab_count());
+        tally.slab_bytes_peak = tally.slab_bytes_peak.max(cache.slab_bytes(self.setup.page_bytes));
     }
 
     fn state(&self, cache: usize) -> Option<CacheState> {
@@ -280,9 +285,9 @@ impl<'a, P: PageSource> Engine<'a, P> {
     }
 
     fn validate(&self, operations: u64) -> Result<(), ReplayError> {
-        for (planned, cache) in self.plan.caches.iter().zip(&self.caches) {
-            // Objects from before the trace that are never freed are in use without being known.
-            cache.validate(None).map_err(|violation| ReplayError::Broken { cache: planned.name.clone(), operations, violation })?;
+        for ((planned, cache), tally) in self.plan.caches.iter().zip(&self.caches).zip(&self.tallies) {
+            let live = tally.live + tally.unknown_live;
+            cache.validate(Some(live)).map_err(|violation| ReplayError::Broken { cache: planned.name.clone(), operations, violation })?;
         }
         Ok(())
     }

@@ -4,6 +4,9 @@ use super::outcome::CacheState;
 
 /// Is told of what happens during a replay.
 pub trait Observer {
+    /// The replay is about to start. `state` gives the state of a cache by its number.
+    fn begin(&mut self, _state: &dyn Fn(usize) -> Option<CacheState>) {}
+
     /// A marker of the trace was reached. `state` gives the state of a cache by its number.
     fn mark(&mut self, text: &str, state: &dyn Fn(usize) -> Option<CacheState>);
 

@@ -60,6 +60,8 @@ pub struct Verification {
     pub rows: Vec<Row>,
     /// All caches that have counters.
     pub caches: Vec<CacheVerdict>,
+    /// What the reader has to know of how the comparison was made.
+    pub notes: Vec<String>,
 }
 
 /// The verification in a few figures.
@@ -97,9 +99,9 @@ impl Verification {
         let mut summary = Summary::default();
         for cache in self.caches.iter().filter(|cache| include(cache)) {
             summary.caches += 1;
-            summary.kernel_sum += cache.kernel_sum;
-            summary.error_sum += cache.error_sum;
-            summary.races += cache.races;
+            summary.kernel_sum = summary.kernel_sum.saturating_add(cache.kernel_sum);
+            summary.error_sum = summary.error_sum.saturating_add(cache.error_sum);
+            summary.races = summary.races.saturating_add(cache.races);
             if cache.operations >= Summary::BUSY {
                 summary.busy += 1;
                 summary.busy_exact += usize::from(cache.error_sum == 0);
@@ -116,8 +118,10 @@ pub(super) fn is_race(counter: &str) -> bool {
     counter == Counter::CmpxchgDoubleFail.name() || counter == Counter::CmpxchgDoubleCpuFail.name()
 }
 
-/// Compares every cache of the snapshots that has counters. Without markers the states at start and end
-/// of the replay are used.
+/// Compares every cache of the snapshots that has counters.
+///
+/// Without the markers of both snapshots, the states at start and end of the replay are used. Without a first
+/// snapshot, the kernel's counters since boot are compared with the replay's since its start.
 #[must_use]
 pub fn compare<F: FnMut(u64)>(
     before: Option<&SlabSnapshot>,
@@ -127,18 +131,30 @@ pub fn compare<F: FnMut(u64)>(
     cpus: u16,
 ) -> Verification {
     let mut verification = Verification::default();
+    let has_marks = marks.snapshots() >= 2;
+    if !has_marks {
+        let note = "the trace lacks the markers of the two snapshots: compared with the replay at start and end of the trace";
+        verification.notes.push(note.to_owned());
+    }
+    if before.is_none() {
+        let note = "there is no first snapshot: counters since boot are compared with those since the start of the trace";
+        verification.notes.push(note.to_owned());
+    }
+    let mut unmarked = 0;
+    let mut cleared = 0;
     for (name, attributes) in &after.caches {
         if attributes.get(Counter::AllocFastpath.name()).is_none() {
             continue;
         }
         let number = marks.number(name);
-        let at_end = |second| match (number, marks.is_complete()) {
-            (Some(number), true) => marks.state(number, second).cloned(),
-            (Some(number), false) if second => Some(end(number)),
-            _ => None,
-        };
-        let states = (at_end(false).unwrap_or_default(), at_end(true).unwrap_or_default());
         let earlier = before.and_then(|before| before.caches.get(name));
+        let marked = |second| number.and_then(|number| marks.state(number, second)).filter(|_| has_marks).cloned();
+        let first = marked(false).or_else(|| number.and_then(|number| marks.start(number)).cloned()).unwrap_or_default();
+        let first = if before.is_some() { first } else { CacheState::default() };
+        let second = marked(true);
+        unmarked += u32::from(has_marks && number.is_some() && second.is_none());
+        let states = (first, second.or_else(|| number.map(end)).unwrap_or_default());
+        cleared += cleared_counters(earlier, attributes);
         let from = verification.rows.len();
         counter_rows(name, earlier, attributes, &states, cpus, &mut verification.rows);
         let untouched = earlier.map_or(0, |earlier| untouched_slabs(earlier, &states.0.gauges));
@@ -146,7 +162,24 @@ pub fn compare<F: FnMut(u64)>(
         let verdict = CacheVerdict { untouched_slabs: untouched, ..verdict(name, &verification.rows[from..]) };
         verification.caches.push(verdict);
     }
+    if unmarked > 0 {
+        verification.notes.push(format!("{unmarked} caches have no marker of their own and are compared at the end of the trace"));
+    }
+    if cleared > 0 {
+        verification.notes.push(format!("{cleared} counters were cleared between the snapshots: their values since then are compared"));
+    }
     verification
+}
+
+/// Counters that are lower at the second snapshot without having wrapped: somebody wrote 0 to them.
+fn cleared_counters(earlier: Option<&CacheAttributes>, later: &CacheAttributes) -> u32 {
+    let number =
+        |attributes: Option<&CacheAttributes>, counter: Counter| attributes.and_then(|attributes| attributes.number(counter.name()));
+    let is_cleared = |counter: &Counter| {
+        let (before, after) = (number(earlier, *counter).unwrap_or(0), number(Some(later), *counter).unwrap_or(0));
+        after < before && before < WRAP_NEAR
+    };
+    Counter::ALL.iter().filter(|counter| is_cleared(counter)).count() as u32
 }
 
 fn counter_rows(
@@ -174,10 +207,20 @@ fn counter_rows(
     }
 }
 
-/// The kernel's counters are 32 bits wide and wrap. A total is a sum of such, so it may seem to shrink.
+/// A counter below this cannot have wrapped between two snapshots.
+const WRAP_NEAR: u64 = 1 << 31;
+
+/// The kernel's counters are 32 bits wide and wrap. A total is a sum of such, so it may seem to shrink. A
+/// counter that shrank without being near the limit was cleared.
 fn difference(after: u64, before: u64) -> i64 {
-    let difference = after as i64 - before as i64;
-    if difference < 0 { difference + (1 << 32) } else { difference }
+    let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    if after >= before {
+        signed(after - before)
+    } else if before >= WRAP_NEAR {
+        signed((after + (1 << 32)).saturating_sub(before))
+    } else {
+        signed(after)
+    }
 }
 
 /// Slabs that the kernel had at the first snapshot beyond those of the replay. No object in them is ever used
@@ -189,7 +232,7 @@ fn untouched_slabs(earlier: &CacheAttributes, replay: &Gauges) -> u64 {
 fn with_untouched(replay: Gauges, untouched: u64, attributes: &CacheAttributes) -> Gauges {
     let objects = untouched.saturating_mul(attributes.number("objs_per_slab").unwrap_or(0));
     Gauges {
-        slabs: replay.slabs + untouched,
+        slabs: replay.slabs.saturating_add(untouched),
         total_objects: replay.total_objects.saturating_add(objects),
         objects: replay.objects.saturating_add(objects),
         ..replay
@@ -215,16 +258,17 @@ fn verdict(name: &str, rows: &[Row]) -> CacheVerdict {
     let totals = || rows.iter().filter(|row| row.cpu.is_none() && !row.is_gauge);
     let counters = || totals().filter(|row| !is_race(row.counter));
     let kernel = |wanted: &[Counter]| {
-        totals().filter(|row| wanted.iter().any(|counter| counter.name() == row.counter)).map(|row| row.kernel.unsigned_abs()).sum()
+        let rows = totals().filter(|row| wanted.iter().any(|counter| counter.name() == row.counter));
+        rows.map(|row| row.kernel.unsigned_abs()).fold(0, u64::saturating_add)
     };
     CacheVerdict {
         cache: name.to_owned(),
         operations: kernel(&[Counter::AllocFastpath, Counter::AllocSlowpath, Counter::FreeFastpath, Counter::FreeSlowpath]),
-        kernel_sum: counters().map(|row| row.kernel.unsigned_abs()).sum(),
-        error_sum: counters().map(Row::error).sum(),
+        kernel_sum: counters().map(|row| row.kernel.unsigned_abs()).fold(0, u64::saturating_add),
+        error_sum: counters().map(Row::error).fold(0, u64::saturating_add),
         worst: counters().map(|row| (row.counter, row.error())).filter(|(_, error)| *error > 0).max_by_key(|&(_, error)| error),
-        gauge_error: rows.iter().filter(|row| row.is_gauge).map(Row::error).sum(),
+        gauge_error: rows.iter().filter(|row| row.is_gauge).map(Row::error).fold(0, u64::saturating_add),
         untouched_slabs: 0,
-        races: totals().filter(|row| is_race(row.counter)).map(|row| row.kernel.unsigned_abs()).sum(),
+        races: totals().filter(|row| is_race(row.counter)).map(|row| row.kernel.unsigned_abs()).fold(0, u64::saturating_add),
     }
 }

@@ -14,6 +14,8 @@ pub struct SnapshotMarks<F> {
     /// By snapshot, then cache number.
     states: [BTreeMap<usize, CacheState>; 2],
     begun: usize,
+    /// States before the first operation.
+    start: Vec<CacheState>,
     progress: F,
 }
 
@@ -21,19 +23,25 @@ impl<F: FnMut(u64)> SnapshotMarks<F> {
     /// Watches for markers of these caches; `progress` is passed the operations done.
     pub fn new(caches: &[PlannedCache], progress: F) -> Self {
         let numbers = caches.iter().enumerate().map(|(number, cache)| (cache.name.clone(), number)).collect();
-        Self { numbers, states: Default::default(), begun: 0, progress }
+        Self { numbers, states: Default::default(), begun: 0, start: Vec::new(), progress }
     }
 
-    /// True if both snapshots were seen in the trace.
+    /// Snapshots whose markers are in the trace.
     #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.begun == 2
+    pub fn snapshots(&self) -> usize {
+        self.begun
     }
 
     /// The state of a cache at its marker in the first (`false`) or the second snapshot.
     #[must_use]
     pub fn state(&self, cache: usize, second: bool) -> Option<&CacheState> {
         self.states[usize::from(second)].get(&cache)
+    }
+
+    /// The state of a cache before the first operation.
+    #[must_use]
+    pub fn start(&self, cache: usize) -> Option<&CacheState> {
+        self.start.get(cache)
     }
 
     /// Number of a cache.
@@ -44,6 +52,10 @@ impl<F: FnMut(u64)> SnapshotMarks<F> {
 }
 
 impl<F: FnMut(u64)> Observer for SnapshotMarks<F> {
+    fn begin(&mut self, state: &dyn Fn(usize) -> Option<CacheState>) {
+        self.start = (0..self.numbers.len()).map_while(state).collect();
+    }
+
     fn mark(&mut self, text: &str, state: &dyn Fn(usize) -> Option<CacheState>) {
         match text.strip_prefix(PREFIX) {
             None | Some("end") => {}

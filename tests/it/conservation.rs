@@ -30,7 +30,7 @@ fn replay(name: &str) -> Replayed {
     let dir = capture(name);
     let capture = Capture::open(&dir).expect("a capture");
     let recording = TraceDat::open(&capture.trace).expect("a trace").decode(&|_| {}).expect("decodes");
-    let setting = Setting::resolve(Wishes::default(), &recording, Some(&capture));
+    let setting = Setting::resolve(Wishes::default(), &recording, Some(&capture)).expect("a setting");
     let plan = prepare(&recording, &setting.kernel, capture.after.as_ref());
     let page_bytes = setting.kernel.machine.page_bytes;
     let setup = Setup { rules: setting.rules, topology: setting.topology, page_bytes, samples: 0, check_every: 100_000 };

@@ -11,8 +11,6 @@ use crate::error::{Fault, Place, TraceError};
 pub struct Machine {
     /// Kernel release, from `uname`.
     pub kernel: Option<String>,
-    /// True if `uname` says that the kernel is preemptible.
-    pub preemptible: bool,
     /// Kernel command line.
     pub cmdline: Option<String>,
     /// Kernel configuration, from `config.gz`.
@@ -40,13 +38,12 @@ impl Machine {
         let page_bytes = match text("page_size")? {
             None => None,
             Some(text) => {
-                let bytes = text.trim().parse::<u32>().ok().filter(|bytes| bytes.is_power_of_two() && *bytes >= 4096);
-                Some(bytes.ok_or_else(|| fault(dir, "page_size", 1, "a power of two from 4096", &text))?)
+                let bytes = text.trim().parse::<u32>().ok().filter(|bytes| bytes.is_power_of_two() && (4096..=1 << 20).contains(bytes));
+                Some(bytes.ok_or_else(|| fault(dir, "page_size", 1, "a power of two from 4096 to 1048576", &text))?)
             }
         };
         Ok(Self {
             kernel: uname.as_deref().and_then(|uname| uname.split_whitespace().nth(2)).map(str::to_owned),
-            preemptible: uname.as_deref().is_some_and(|uname| uname.contains("PREEMPT")),
             cmdline: text("cmdline")?.map(|text| text.trim().to_owned()),
             config: config(dir)?,
             cpus_possible: list("cpu_possible")?,
@@ -56,6 +53,9 @@ impl Machine {
         })
     }
 }
+
+/// As many nodes as any kernel supports (`MAX_NUMNODES`).
+const MAX_NODES: u32 = 1024;
 
 /// Far above the size of any kernel configuration.
 const MAX_CONFIG_BYTES: u64 = 16 << 20;
@@ -76,11 +76,10 @@ fn config(dir: &Path) -> Result<Option<String>, TraceError> {
 fn nodes(dir: &Path, text: &str) -> Result<Vec<(u32, Vec<u32>)>, TraceError> {
     let mut nodes = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
-        let parsed = line
-            .split_once(' ')
-            .map_or(Some((line, "")), Some)
-            .and_then(|(node, cpus)| Some((node.strip_prefix("node")?.parse().ok()?, cpu_list(cpus.trim())?)));
-        nodes.push(parsed.ok_or_else(|| fault(dir, "nodes", number, "`nodeN` and a CPU list", line))?);
+        let parsed = line.split_once(' ').map_or(Some((line, "")), Some).and_then(|(node, cpus)| {
+            Some((node.strip_prefix("node")?.parse().ok().filter(|node| *node < MAX_NODES)?, cpu_list(cpus.trim())?))
+        });
+        nodes.push(parsed.ok_or_else(|| fault(dir, "nodes", number, "`nodeN`, N below 1024, and a CPU list", line))?);
     }
     nodes.sort_unstable();
     Ok(nodes)

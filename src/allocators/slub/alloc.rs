@@ -181,7 +181,7 @@ impl Cache {
         self.nodes[node].remove(&mut self.slabs, first);
         self.count(cpu, Counter::AllocFromPartial);
         let limit = self.layout.cpu_partial_slabs;
-        if limit == 0 && !self.rules.extra_slab_at_limit_zero {
+        if !self.has_cpu_partial || limit == 0 && !self.rules.extra_slab_at_limit_zero {
             return Some(first);
         }
         // The last slab moved is the first to be used later: a CPU partial list is a stack.

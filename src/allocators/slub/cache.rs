@@ -84,13 +84,14 @@ pub(super) struct CpuSlab {
 }
 
 impl Cache {
-    /// An empty cache; `owner` is the number under which it asks for pages.
+    /// An empty cache. `owner` is the number under which it asks for pages; `has_cpu_partial` says whether CPUs
+    /// have partial lists, whatever their limit (not in debug caches, nor in builds without).
     ///
     /// # Panics
     ///
     /// If the layout has no objects or more than 32,767 in a slab, which no computed layout has.
     #[must_use]
-    pub fn new(owner: u32, layout: CacheLayout, rules: Rules, topology: &Topology) -> Self {
+    pub fn new(owner: u32, layout: CacheLayout, has_cpu_partial: bool, rules: Rules, topology: &Topology) -> Self {
         let objects = u16::try_from(layout.objects).expect("at most 32,767 objects in a slab");
         assert!(objects > 0 && layout.min_objects > 0, "a slab holds an object");
         let cpu =
@@ -99,9 +100,9 @@ impl Cache {
             owner,
             layout,
             rules,
-            has_cpu_partial: layout.cpu_partial > 0,
+            has_cpu_partial,
             topology: topology.clone(),
-            slabs: SlabTable::new(objects),
+            slabs: SlabTable::new(objects.max(layout.min_objects as u16)),
             cpus: vec![cpu; usize::from(topology.cpus())],
             nodes: vec![NodePartial::new(); usize::from(topology.nodes())],
             seeded_slabs: 0,

@@ -62,11 +62,7 @@ impl Cache {
     /// Bytes of pages in slabs, for a page of `page_bytes`.
     #[must_use]
     pub fn slab_bytes(&self, page_bytes: u32) -> u64 {
-        // Slabs of another order than the preferred one exist only after a fallback.
-        if self.layout.order == self.layout.min_order {
-            return self.slabs.count() as u64 * (u64::from(page_bytes) << self.layout.order);
-        }
-        self.slabs.iter().map(|(_, slab)| u64::from(page_bytes) << slab.pages.order).sum()
+        self.slabs.pages() * u64::from(page_bytes)
     }
 
     /// Slabs on node partial lists.

@@ -1,6 +1,6 @@
 //! What differs between kernel releases, in one table.
 //!
-//! The generations of SLUB are described in ARCHITECTURE.md. This version models 6.8 to 6.17; a release
+//! ARCHITECTURE.md says how the other generations will fit in. This version models 6.8 to 6.17; a release
 //! outside of that is replayed by the rules of the nearest one, and [`Rules::covers`] says so.
 
 use super::sizing::KernelRelease;
@@ -29,9 +29,8 @@ impl Rules {
     /// The rules for a release, or those of the nearest modelled one.
     #[must_use]
     pub fn of(release: KernelRelease) -> Self {
-        // The three changes are absent in 6.8 and present in 6.12; the release in between that made
-        // each is not known.
-        let old = release < KernelRelease { major: 6, minor: 12, patch: 0 };
+        // The three changes are absent in 6.8 and present in 6.12; they are believed to be of 6.10.
+        let old = release < KernelRelease { major: 6, minor: 10, patch: 0 };
         Self { extra_slab_at_limit_zero: old, misfit_counts_cpu_partial_alloc: old, requested_node_first: !old }
     }
 

@@ -87,16 +87,23 @@ pub(super) struct SlabTable {
     links: Vec<ObjectIndex>,
     row: usize,
     count: usize,
+    /// Pages in all slabs.
+    pages: u64,
 }
 
 impl SlabTable {
     pub(super) fn new(objects_per_slab: u16) -> Self {
-        Self { slabs: Vec::new(), unused: Vec::new(), links: Vec::new(), row: usize::from(objects_per_slab), count: 0 }
+        Self { slabs: Vec::new(), unused: Vec::new(), links: Vec::new(), row: usize::from(objects_per_slab), count: 0, pages: 0 }
     }
 
     /// Number of slabs in existence (`nr_slabs`, over all nodes).
     pub(super) fn count(&self) -> usize {
         self.count
+    }
+
+    /// Pages in all slabs.
+    pub(super) fn pages(&self) -> u64 {
+        self.pages
     }
 
     /// All slabs, by number.
@@ -128,6 +135,7 @@ impl SlabTable {
             }
         };
         self.count += 1;
+        self.pages += 1 << pages.order;
         let row = &mut self.links[id.index() * self.row..][..usize::from(objects)];
         for (index, link) in row.iter_mut().enumerate() {
             *link = index as u16 + 1;
@@ -143,6 +151,7 @@ impl SlabTable {
         let slab = self.slabs[id.index()].take().expect("a slab is discarded once");
         self.unused.push(id);
         self.count -= 1;
+        self.pages -= 1 << slab.pages.order;
         slab.pages
     }
 
