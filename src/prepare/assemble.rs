@@ -10,7 +10,7 @@ use super::ledger::{Entry, Ledger};
 use super::op::{Op, What};
 use super::pairing::{NO_CACHE, Paired};
 use super::seeding::{self, Setting};
-use super::silent;
+use super::{silent, turns};
 use crate::allocators::slub::sizing::Kernel;
 
 pub(super) fn assemble(
@@ -26,15 +26,18 @@ pub(super) fn assemble(
     for op in &mut paired.ops {
         op.cache = identified.of_object[op.object as usize];
     }
-    silent::place(&mut paired);
+    let seen = paired.objects.len() as u32;
+    turns::complete(&mut paired, &mut identified.of_object, kernel.machine.page_bytes.trailing_zeros());
+    silent::place(&mut paired, seen);
     let setting = Setting { page_shift: kernel.machine.page_bytes.trailing_zeros(), boot_cpu: boot_cpu(recording) };
     plan.seeds = if paired.spans.knows_births() { seeding::rebuild(&paired, &paired.ops, &plan.caches, setting) } else { Vec::new() };
     plan.slab_orders = slab_orders(&paired, &identified, &plan.caches);
-    let present = seeded_objects(&plan, paired.objects.len());
+    let seeded = seeded_objects(&plan, paired.objects.len());
     let mut assembly = Assembly {
         paired: &paired,
         identified: &identified,
-        present,
+        seeded,
+        allocated_unseen: vec![false; paired.objects.len()],
         next_object: paired.objects.len() as u32,
         ops: Vec::new(),
         counts: Counts::new(plan.caches.len()),
@@ -118,8 +121,10 @@ fn seeded_objects(plan: &Plan, objects: usize) -> Vec<bool> {
 struct Assembly<'a> {
     paired: &'a Paired,
     identified: &'a Identified,
-    /// Objects that are live at the start or were allocated unseen.
-    present: Vec<bool>,
+    /// Objects that are live at the start.
+    seeded: Vec<bool>,
+    /// Objects whose allocation was added.
+    allocated_unseen: Vec<bool>,
     next_object: u32,
     ops: Vec<Op>,
     counts: Counts,
@@ -136,11 +141,11 @@ impl Assembly<'_> {
         if !op.what.is_free() {
             if op.what.is_implied() {
                 of_cache.implied_allocs += 1;
-                self.present[op.object as usize] = true;
+                self.allocated_unseen[op.object as usize] = true;
             } else {
                 of_cache.allocs += 1;
-                of_cache.live += 1;
             }
+            of_cache.live += 1;
             self.ops.push(op);
             return;
         }
@@ -154,14 +159,14 @@ impl Assembly<'_> {
                 of_cache.implied_frees += 1;
             }
         }
-        let was_seen_allocated = self.paired.objects[op.object as usize].key.is_some();
-        if was_seen_allocated {
-            of_cache.live -= 1;
-        } else if !self.present[op.object as usize] {
+        let object = op.object as usize;
+        if self.paired.objects[object].key.is_none() && !self.allocated_unseen[object] && !self.seeded[object] {
             // Without page events the age of its slab is unknown, and with it where it came from.
             of_cache.implied_allocs += 1;
+            of_cache.live += 1;
             self.ops.push(Op { what: What::ALLOC.implied(), requested_bytes: 0, ..op });
         }
+        of_cache.live -= u64::from(!self.seeded[object]);
         match contradiction {
             None => self.ops.push(op),
             Some(cache) => {

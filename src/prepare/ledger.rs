@@ -23,9 +23,11 @@ pub enum Entry {
     NamedBySizes,
     /// No name could be found: a pseudo-cache of these sizes stands in.
     Unnamed,
-    /// The address was handed out again while its object was live: its free was not traced.
+    /// The address was handed out again, or its slab released, while its object was live: its free was not
+    /// traced.
     ImpliedFrees,
-    /// An object was freed that was never seen allocated, in a slab that was made during the trace.
+    /// An object was freed that was never seen allocated, in a slab that was made during the trace; or must
+    /// have been in use when a CPU had exhausted the slab.
     ImpliedAllocs,
     /// The free names another cache than the allocation: a free and an allocation in between were not traced.
     ContradictedFrees,
@@ -97,8 +99,12 @@ impl Entry {
             Self::NamedBySlab => ("cache by slab", Inferred, "All named objects in the same slab are of this cache."),
             Self::NamedBySizes => ("cache by sizes", Inferred, "The snapshot has just one cache of these sizes."),
             Self::Unnamed => ("cache unknown", Inferred, "No name could be found; a pseudo-cache of these sizes stands in."),
-            Self::ImpliedFrees => ("implied frees", Inferred, "The address was handed out again while live: its free was not traced."),
-            Self::ImpliedAllocs => ("implied allocations", Inferred, "Freed without an allocation, in a slab made during the trace."),
+            Self::ImpliedFrees => {
+                ("implied frees", Inferred, "The address was handed out again, or its slab released, while live: not traced.")
+            }
+            Self::ImpliedAllocs => {
+                ("implied allocations", Inferred, "Freed without an allocation, or in use when a CPU had exhausted the slab: not traced.")
+            }
             Self::ContradictedFrees => {
                 ("contradicted frees", Inferred, "The free names another cache: a free and an allocation went untraced.")
             }

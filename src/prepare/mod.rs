@@ -8,7 +8,8 @@
 //! | `buckets` | tells bucket caches from the kmalloc caches of the same sizes |
 //! | `caches` | lays the caches out and compares with a snapshot |
 //! | `seeding` | rebuilds the heap at the first event |
-//! | `silent` | places frees that were not traced |
+//! | `turns` | finds allocations that were not traced by what a CPU leaves behind |
+//! | `silent` | places what was not traced where the kernel must have done it |
 //! | `assemble` | puts it together and adds the operations that were not traced |
 //! | [`ledger`] | counts everything that was inferred |
 //! | [`op`] | the compact operation |
@@ -23,6 +24,7 @@ mod pages;
 mod pairing;
 mod seeding;
 mod silent;
+mod turns;
 
 #[cfg(test)]
 mod tests;

@@ -68,17 +68,18 @@ impl Spans {
 
     /// Takes note of pages that were released. If they were a whole slab made during the trace, returns
     /// its span and the range of its addresses.
-    pub(super) fn page_free(&mut self, pfn: u64, order: u8) -> Option<(Span, std::ops::Range<u64>)> {
+    pub(super) fn page_free(&mut self, pfn: u64, order: u8) -> Option<(u32, std::ops::Range<u64>)> {
         let page = pfn.wrapping_add(self.frame_to_page?);
         if order > MAX_ORDER {
             self.impossible_orders += 1;
             return None;
         }
-        let span = self.current.get(&page).map(|&span| self.spans[span as usize]);
+        let number = self.current.get(&page).copied();
         self.forget(page, order);
-        let span = span.filter(|span| span.is_born && (span.page, span.order) == (page, order))?;
+        let is_whole = |span: &Span| span.is_born && (span.page, span.order) == (page, order);
+        let number = number.filter(|&span| is_whole(&self.spans[span as usize]))?;
         let start = page << self.page_shift;
-        Some((span, start..start + (1 << order << self.page_shift)))
+        Some((number, start..start + (1 << order << self.page_shift)))
     }
 
     fn forget(&mut self, page: u64, order: u8) {
@@ -172,7 +173,7 @@ mod tests {
         assert_eq!(spans.spans[born as usize], Span { page: TO_PAGE + 8, order: 2, is_born: true, object: 1, stride_bytes: 0 });
         assert_eq!(spans.of(address(9, 0), 2), born);
         let (gone, addresses) = spans.page_free(8, 2).unwrap();
-        assert_eq!((gone.order, addresses), (2, address(8, 0)..address(12, 0)));
+        assert_eq!((gone, addresses), (born, address(8, 0)..address(12, 0)));
         assert_ne!(spans.of(address(9, 0), 2), born);
     }
 

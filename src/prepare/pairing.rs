@@ -45,6 +45,16 @@ pub(super) struct MarkAt {
     pub(super) mark: MarkId,
 }
 
+/// When the pages of a slab went back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Release {
+    /// Operations before it.
+    pub(super) ops: usize,
+    pub(super) span: u32,
+    pub(super) time_ns: u64,
+    pub(super) cpu: u16,
+}
+
 /// The paired trace.
 #[derive(Debug, Default)]
 pub(super) struct Paired {
@@ -54,6 +64,8 @@ pub(super) struct Paired {
     pub(super) keys: Vec<Key>,
     pub(super) spans: Spans,
     pub(super) marks: Vec<MarkAt>,
+    /// Slabs made during the trace whose pages went back.
+    pub(super) releases: Vec<Release>,
 }
 
 /// What the pairing has to know of the machine.
@@ -226,7 +238,9 @@ impl Pairing {
     /// unseen.
     fn page_free(&mut self, event: &Event, pfn: u64, order: u8) {
         let Some((span, addresses)) = self.paired.spans.page_free(pfn, order) else { return };
-        let Ok(stride @ 1..) = usize::try_from(span.stride_bytes) else { return };
+        let release = Release { ops: self.paired.ops.len(), span, time_ns: event.time_ns, cpu: event.cpu };
+        self.paired.releases.push(release);
+        let Ok(stride @ 1..) = usize::try_from(self.paired.spans.spans[span as usize].stride_bytes) else { return };
         for ptr in addresses.step_by(stride) {
             if let Some(&Live::Object(object)) = self.live.get(&ptr) {
                 self.live.remove(&ptr);

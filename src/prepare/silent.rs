@@ -17,10 +17,11 @@ use super::op::{Op, What};
 use super::pairing::{MarkAt, NO_CACHE, Paired};
 
 /// Moves implied frees to the start of the tenure that proves them, joins those of one slab to one list, and
-/// adds allocations of objects that were never seen allocated. `ops` have their caches.
-pub(super) fn place(paired: &mut Paired) {
+/// adds allocations of objects that were never seen allocated. `ops` have their caches; objects from number
+/// `seen` on were found by what CPUs left behind, and have their allocations.
+pub(super) fn place(paired: &mut Paired, seen: u32) {
     let lists = lists(paired);
-    let allocs = unseen_allocs(paired);
+    let allocs = unseen_allocs(paired, seen);
     if lists.is_empty() && allocs.is_empty() {
         return;
     }
@@ -60,10 +61,14 @@ pub(super) fn place(paired: &mut Paired) {
 
 /// Allocations to add, with the position that each goes before: of objects that are freed without having
 /// been seen allocated, in slabs made during the trace.
-fn unseen_allocs(paired: &Paired) -> Vec<(usize, Op)> {
+fn unseen_allocs(paired: &Paired, seen: u32) -> Vec<(usize, Op)> {
     let is_unseen = |op: &Op| {
         let object = &paired.objects[op.object as usize];
-        op.what.is_free() && op.cache != NO_CACHE && object.key.is_none() && paired.spans.spans[object.span as usize].is_born
+        op.what.is_free()
+            && op.object < seen
+            && op.cache != NO_CACHE
+            && object.key.is_none()
+            && paired.spans.spans[object.span as usize].is_born
     };
     let mut slabs: FxHashMap<u32, UnseenSlab> =
         paired.ops.iter().filter(|op| is_unseen(op)).map(|op| (paired.objects[op.object as usize].span, UnseenSlab::default())).collect();

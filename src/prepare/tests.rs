@@ -450,6 +450,52 @@ fn objects_of_a_slab_that_was_handed_out_unseen_came_in_bulk() {
     assert_eq!(plan.counts(&[ImpliedAllocs]), [(ImpliedAllocs, "maple_node", 2)]);
 }
 
+/// A cache whose objects are taken unseen, and a slab of 16 that its CPU exhausts.
+fn exhausted_slab(script: &mut Script, slab: u64) {
+    for unseen in 0..8 {
+        script.page_alloc(90 + unseen, 0).free(MAP + (90 + unseen) * PAGE, "maple_node");
+    }
+    script.page_alloc(64, 0);
+    for place in (0..16).filter(|place| place % 4 != 3) {
+        script.alloc(1, slab + 256 * place, 256, 256);
+    }
+    // More than 0.1 ms later the CPU turns to another slab.
+    script.time_ns += 1_000_000;
+    script.page_alloc(65, 0).alloc(1, MAP + 65 * PAGE, 256, 256);
+}
+
+#[test]
+fn what_is_free_in_an_exhausted_slab_was_taken_unseen() {
+    let mut script = Script::with_page_events();
+    let slab = MAP + 64 * PAGE;
+    exhausted_slab(&mut script, slab);
+    // One of the four comes to light by its free, one by being handed out again, two by the slab's release.
+    script.free(slab + 256 * 3, "maple_node").on(1).alloc(1, slab + 256 * 7, 256, 256).push(Body::PageFree { pfn: 64, order: 0 });
+    script.kmalloc(MAP + 80 * PAGE, 72, 96, GFP_KERNEL);
+    let plan = script.plan();
+    // Eight that prove the cache, and the four.
+    assert_eq!(plan.ledger.of(ImpliedAllocs, "maple_node"), 12);
+    // The one handed out again; at the release its successor, the twelve of the beginning, and the two.
+    assert_eq!(plan.ledger.of(ImpliedFrees, "maple_node"), 1 + 1 + 12 + 2);
+    assert_eq!(plan.ledger.of(FreesObserved, "maple_node"), 8 + 1);
+    let mut live = std::collections::BTreeSet::new();
+    for (object, what) in plan.steps("maple_node") {
+        assert!(if what.is_free() { live.remove(&object) } else { live.insert(object) }, "object {object} lives once");
+    }
+    assert_eq!(live.len(), 1, "the one of the other slab");
+}
+
+#[test]
+fn a_free_in_flight_is_no_object_taken_unseen() {
+    let mut script = Script::with_page_events();
+    exhausted_slab(&mut script, MAP + 64 * PAGE);
+    // On another CPU an object is freed just before this one turns away again.
+    script.on(1).free(MAP + 65 * PAGE, "maple_node").on(0).page_alloc(66, 0).alloc(1, MAP + 66 * PAGE, 256, 256);
+    // Eight prove the cache. Four places of the first slab were taken, and the 15 of the second that were
+    // never used; the one just freed was not.
+    assert_eq!(script.plan().ledger.of(ImpliedAllocs, "maple_node"), 8 + 4 + 15);
+}
+
 #[test]
 fn a_released_slab_with_objects_of_two_caches_makes_a_list_for_each() {
     let mut script = Script::with_page_events();
