@@ -41,7 +41,7 @@ pub struct CacheVerdict {
     pub operations: u64,
     /// Sum of the kernel's counters.
     pub kernel_sum: u64,
-    /// Sum of the distances of all counters' totals, races left out (see [`is_race`]).
+    /// Sum of the distances of all counters' totals, lost races left out.
     pub error_sum: u64,
     /// Counter with the largest distance, with that distance.
     pub worst: Option<(&'static str, u64)>,

@@ -6,7 +6,7 @@
 //! | [`generation`] | what differs between releases at run time, as one table |
 //! | [`cache`] | a cache: its slabs, CPUs and nodes |
 //! | [`slab`] | slabs and the freelists in them |
-//! | [`node`] | node partial lists |
+//! | `node` | node partial lists |
 //! | `alloc` | fast and slow path of allocation |
 //! | `free` | fast and slow path of freeing |
 //! | `cpu_partial` | CPU partial lists and their draining |
