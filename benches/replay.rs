@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use slubreplay::mem::UnlimitedPages;
-use slubreplay::prepare::{Plan, prepare};
+use slubreplay::prepare::{Plan, Snapshots, prepare};
 use slubreplay::replay::{Engine, NoObserver, Setup};
 use slubreplay::setting::{Setting, Wishes};
 use slubreplay_parsers::capture::Capture;
@@ -35,8 +35,11 @@ impl Input {
     }
 
     fn prepare(&self) -> Plan {
-        let snapshot = self.capture.as_ref().and_then(|capture| capture.after.as_ref());
-        prepare(&self.recording, &self.setting.kernel, snapshot)
+        let snapshots = self
+            .capture
+            .as_ref()
+            .map_or_else(Snapshots::default, |capture| Snapshots { before: capture.before.as_ref(), after: capture.after.as_ref() });
+        prepare(&self.recording, &self.setting.kernel, snapshots)
     }
 
     fn setup(&self, samples: u32) -> Setup {

@@ -8,7 +8,7 @@ use slubreplay_parsers::tracedat::TraceDat;
 
 use super::failure::Failure;
 use super::progress::Stage;
-use crate::prepare::{Plan, prepare};
+use crate::prepare::{Plan, Snapshots, prepare};
 use crate::setting::{Setting, Wishes};
 
 /// A trace, decoded, with the capture it is part of.
@@ -37,8 +37,10 @@ pub(super) fn plan(input: Input, wishes: Wishes, path: &Path) -> Result<Loaded, 
         return Err(Failure::input(error).hint("record with `trace-cmd record -e kmem -C global COMMAND`"));
     }
     let setting = Setting::resolve(wishes, &recording, capture.as_ref()).map_err(Failure::input)?;
-    let snapshot = capture.as_ref().and_then(|capture| capture.after.as_ref().or(capture.before.as_ref()));
-    let plan = prepare(&recording, &setting.kernel, snapshot);
+    let snapshots = capture
+        .as_ref()
+        .map_or_else(Snapshots::default, |capture| Snapshots { before: capture.before.as_ref(), after: capture.after.as_ref() });
+    let plan = prepare(&recording, &setting.kernel, snapshots);
     let facts = Recording { streams: Vec::new(), ..recording };
     Ok(Loaded { capture, facts, setting, plan })
 }

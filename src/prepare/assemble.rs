@@ -3,13 +3,13 @@
 use slubreplay_parsers::capture::SlabSnapshot;
 use slubreplay_parsers::recording::Recording;
 
-use super::Plan;
 use super::caches::{self, PlannedCache};
 use super::identity::Identified;
 use super::ledger::{Entry, Ledger};
 use super::op::{Op, What};
 use super::pairing::{NO_CACHE, Paired};
 use super::seeding::{self, Setting};
+use super::{Plan, Snapshots};
 use super::{silent, turns};
 use crate::allocators::slub::sizing::Kernel;
 
@@ -18,11 +18,11 @@ pub(super) fn assemble(
     mut identified: Identified,
     recording: &Recording,
     kernel: &Kernel,
-    snapshot: Option<&SlabSnapshot>,
+    snapshots: Snapshots<'_>,
     mut ledger: Ledger,
 ) -> Plan {
     let mut plan = Plan::default();
-    plan_caches(&mut identified, kernel, snapshot, &mut plan);
+    plan_caches(&mut identified, kernel, snapshots.latest(), &mut plan);
     for op in &mut paired.ops {
         op.cache = identified.of_object[op.object as usize];
     }
@@ -30,7 +30,11 @@ pub(super) fn assemble(
     turns::complete(&mut paired, &mut identified.of_object, kernel.machine.page_bytes.trailing_zeros());
     silent::place(&mut paired, seen);
     let setting = Setting { page_shift: kernel.machine.page_bytes.trailing_zeros(), boot_cpu: boot_cpu(recording) };
-    plan.seeds = if paired.spans.knows_births() { seeding::rebuild(&paired, &paired.ops, &plan.caches, setting) } else { Vec::new() };
+    plan.seeds = if paired.spans.knows_births() {
+        seeding::rebuild(&paired, &paired.ops, &plan.caches, snapshots.before, setting)
+    } else {
+        Vec::new()
+    };
     plan.slab_orders = slab_orders(&paired, &identified, &plan.caches);
     let seeded = seeded_objects(&plan, paired.objects.len());
     let mut assembly = Assembly {

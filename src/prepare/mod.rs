@@ -63,9 +63,27 @@ pub struct Plan {
     pub time_range_ns: (u64, u64),
 }
 
+/// The kernel's own figures at one or two moments of the recording.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Snapshots<'a> {
+    /// Near the start.
+    pub before: Option<&'a SlabSnapshot>,
+    /// Near the end.
+    pub after: Option<&'a SlabSnapshot>,
+}
+
+impl<'a> Snapshots<'a> {
+    /// The later one that there is: it knows all caches that were created meanwhile.
+    #[must_use]
+    pub fn latest(self) -> Option<&'a SlabSnapshot> {
+        self.after.or(self.before)
+    }
+}
+
 /// Prepares a trace for `kernel`. With a snapshot, caches go by their sysfs directories.
 #[must_use]
-pub fn prepare(recording: &Recording, kernel: &Kernel, snapshot: Option<&SlabSnapshot>) -> Plan {
+pub fn prepare(recording: &Recording, kernel: &Kernel, snapshots: Snapshots<'_>) -> Plan {
+    let snapshot = snapshots.latest();
     let mut ledger = Ledger::default();
     let setting = pairing::Setting {
         page_bytes: kernel.machine.page_bytes,
@@ -77,7 +95,7 @@ pub fn prepare(recording: &Recording, kernel: &Kernel, snapshot: Option<&SlabSna
     let paired = pairing::pair(recording, setting, &mut ledger);
     let identified = identity::identify(&paired, recording, kernel, snapshot, &mut ledger);
     account_losses(recording, &mut ledger);
-    let mut plan = assemble::assemble(paired, identified, recording, kernel, snapshot, ledger);
+    let mut plan = assemble::assemble(paired, identified, recording, kernel, snapshots, ledger);
     plan.time_range_ns = time_range(recording);
     plan
 }

@@ -5,6 +5,7 @@
 //! never used count as live. Free places were on the freelist in the order in which they were handed out.
 
 use rustc_hash::FxHashMap;
+use slubreplay_parsers::capture::SlabSnapshot;
 
 use super::caches::PlannedCache;
 use super::op::Op;
@@ -41,8 +42,17 @@ struct OldSlab {
     first_alloc_cpu: Option<u16>,
 }
 
-/// Rebuilds the slabs. `ops` have their caches; seeds come in order of first use.
-pub(super) fn rebuild(paired: &Paired, ops: &[Op], caches: &[PlannedCache], setting: Setting) -> Vec<PlannedSeed> {
+/// Rebuilds the slabs. `ops` have their caches.
+///
+/// A snapshot from near the start tells how many slabs each CPU had on its partial list: those are the first
+/// that the CPU used after its cpu slab. Without it, all others count as on the node's list.
+pub(super) fn rebuild(
+    paired: &Paired,
+    ops: &[Op],
+    caches: &[PlannedCache],
+    before: Option<&SlabSnapshot>,
+    setting: Setting,
+) -> Vec<PlannedSeed> {
     let mut slabs: Vec<OldSlab> = Vec::new();
     let mut by_base: FxHashMap<(u16, u64), usize> = FxHashMap::default();
     // CPUs that have allocated from a cache: their cpu slab of the start is known by then.
@@ -82,5 +92,33 @@ pub(super) fn rebuild(paired: &Paired, ops: &[Op], caches: &[PlannedCache], sett
             }
         }
     }
-    slabs.into_iter().map(|slab| slab.seed).collect()
+    let before = before.filter(|_| setting.boot_cpu.is_none());
+    let mut on_cpus = Vec::new();
+    let mut seeds = Vec::new();
+    let mut parked: FxHashMap<(u16, u16), u64> = FxHashMap::default();
+    for OldSlab { mut seed, first_alloc_cpu, .. } in slabs {
+        let (Some(before), Some(cpu), SeedPlace::NodePartial) = (before, first_alloc_cpu, seed.place) else {
+            seeds.push(seed);
+            continue;
+        };
+        let left = parked.entry((seed.cache, cpu)).or_insert_with(|| parked_slabs(before, &caches[usize::from(seed.cache)].name, cpu));
+        if *left == 0 {
+            seeds.push(seed);
+            continue;
+        }
+        *left -= 1;
+        seed.place = SeedPlace::CpuPartial(cpu);
+        on_cpus.push(seed);
+    }
+    // A CPU partial list is a stack: what is used first was put there last.
+    seeds.extend(on_cpus.into_iter().rev());
+    seeds
+}
+
+/// Slabs on a CPU's partial list at a snapshot: `slabs_cpu_partial` lists ` C<cpu>=<objects>(<slabs>)`.
+fn parked_slabs(snapshot: &SlabSnapshot, cache: &str, cpu: u16) -> u64 {
+    let value = snapshot.caches.get(cache).and_then(|attributes| attributes.get("slabs_cpu_partial"));
+    let prefix = format!("C{cpu}=");
+    let share = value.and_then(|value| value.text.split_whitespace().find_map(|word| word.strip_prefix(&prefix)));
+    share.and_then(|share| share.split_once('(')?.1.strip_suffix(')')?.parse().ok()).unwrap_or(0)
 }

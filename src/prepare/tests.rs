@@ -8,7 +8,7 @@ use slubreplay_parsers::event::{Alloc, AllocCall, Body, Context, Event, Free, Fr
 use slubreplay_parsers::recording::{CpuStream, Loss, Recording};
 
 use super::ledger::Entry::{self, *};
-use super::{Op, Plan, PlannedSeed, What, prepare};
+use super::{Op, Plan, PlannedSeed, Snapshots, What, prepare};
 use crate::allocators::slub::SeedPlace;
 use crate::allocators::slub::sizing::{Build, Kernel, KernelRelease, Machine};
 
@@ -101,11 +101,15 @@ impl Script {
     }
 
     fn plan(&self) -> Plan {
-        prepare(&self.recording(), &kernel(KernelRelease::new(6, 12, 0), Build::default()), None)
+        prepare(&self.recording(), &kernel(KernelRelease::new(6, 12, 0), Build::default()), Snapshots::default())
     }
 
     fn plan_with(&self, snapshot: &str) -> Plan {
-        prepare(&self.recording(), &kernel(KernelRelease::new(6, 12, 0), Build::default()), Some(&parse(snapshot)))
+        prepare(
+            &self.recording(),
+            &kernel(KernelRelease::new(6, 12, 0), Build::default()),
+            Snapshots { after: Some(&parse(snapshot)), before: None },
+        )
     }
 }
 
@@ -185,7 +189,7 @@ fn the_allocation_itself_may_name_the_cache() {
 fn a_cgroups_copy_is_its_cache() {
     let recording = Script::default().alloc(1, MAP, 192, 192).free(MAP, "dentry(123:session)").recording();
     // Such copies ended with 5.9; later a name may hold what it likes.
-    let named = |minor| prepare(&recording, &kernel(KernelRelease::new(5, minor, 0), Build::default()), None);
+    let named = |minor| prepare(&recording, &kernel(KernelRelease::new(5, minor, 0), Build::default()), Snapshots::default());
     assert_eq!(named(4).names(), ["dentry"]);
     assert_eq!(named(10).names(), ["dentry(123:session)"]);
 }
@@ -302,7 +306,7 @@ fn kmalloc_goes_by_class_and_flags() {
         (&kernel_6_12, 80, GFP_KERNEL, "kmalloc-64"),
     ];
     for (kernel, allocated, gfp, expected) in cases {
-        let plan = prepare(&Script::default().kmalloc(MAP, 8, allocated, gfp).recording(), kernel, None);
+        let plan = prepare(&Script::default().kmalloc(MAP, 8, allocated, gfp).recording(), kernel, Snapshots::default());
         assert_eq!(plan.names(), [expected], "{allocated} bytes, gfp {gfp:#x}, {}", kernel.release);
         assert_eq!(plan.counts(&NAMING), [(NamedByClass, expected, 1)]);
         assert_eq!(plan.ops[0].requested_bytes, 8);
@@ -448,6 +452,26 @@ fn objects_of_a_slab_that_was_handed_out_unseen_came_in_bulk() {
     let last: Vec<What> = plan.steps("maple_node").iter().skip(2).map(|step| step.1).collect();
     assert_eq!(last, [What::ALLOC.implied(), What::ALLOC.implied(), What::FREED, What::FREED]);
     assert_eq!(plan.counts(&[ImpliedAllocs]), [(ImpliedAllocs, "maple_node", 2)]);
+}
+
+/// A snapshot from near the start tells which slabs were parked on a CPU; without it they count as listed.
+#[test]
+fn slabs_parked_at_the_start_are_those_used_first() {
+    let mut script = Script::with_page_events();
+    // Of four old slabs the CPU takes one object each: its cpu slab, then three others.
+    for page in 64..68 {
+        script.alloc(1, MAP + page * PAGE, 256, 256).free(MAP + page * PAGE, "filp");
+    }
+    let places = |before: Option<&str>| -> Vec<SeedPlace> {
+        let before = before.map(parse);
+        let snapshots = Snapshots { before: before.as_ref(), after: None };
+        let plan = prepare(&script.recording(), &kernel(KernelRelease::new(6, 12, 0), Build::default()), snapshots);
+        plan.seeds.iter().map(|seed| seed.place).collect()
+    };
+    let figures = "filp,object_size,256\nfilp,slab_size,256\nfilp,slabs_cpu_partial,16(2) C0=16(2)\n";
+    use SeedPlace::{Cpu, CpuPartial, NodePartial};
+    assert_eq!(places(Some(figures)), [Cpu(0), NodePartial, CpuPartial(0), CpuPartial(0)]);
+    assert_eq!(places(None), [Cpu(0), NodePartial, NodePartial, NodePartial]);
 }
 
 /// A cache whose objects are taken unseen, and a slab of 16 that its CPU exhausts.

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use slubreplay::mem::UnlimitedPages;
 use slubreplay::prepare::ledger::Entry;
-use slubreplay::prepare::{Plan, prepare};
+use slubreplay::prepare::{Plan, Snapshots, prepare};
 use slubreplay::replay::{Engine, NoObserver, Outcome, Setup};
 use slubreplay::setting::{Setting, Wishes};
 use slubreplay_parsers::capture::Capture;
@@ -31,7 +31,7 @@ fn replay(name: &str) -> Replayed {
     let capture = Capture::open(&dir).expect("a capture");
     let recording = TraceDat::open(&capture.trace).expect("a trace").decode(&|_| {}).expect("decodes");
     let setting = Setting::resolve(Wishes::default(), &recording, Some(&capture)).expect("a setting");
-    let plan = prepare(&recording, &setting.kernel, capture.after.as_ref());
+    let plan = prepare(&recording, &setting.kernel, Snapshots { before: capture.before.as_ref(), after: capture.after.as_ref() });
     let page_bytes = setting.kernel.machine.page_bytes;
     let setup = Setup { rules: setting.rules, topology: setting.topology, page_bytes, samples: 0, check_every: 100_000 };
     let (outcome, _) = Engine::new(&plan, &setup, UnlimitedPages::default()).run(&mut NoObserver).expect("all laws hold");
