@@ -25,6 +25,17 @@ pub(super) struct Span {
     pub(super) stride_bytes: u64,
 }
 
+impl Span {
+    /// Places for objects in it; `None` if no allocation told their stride, or no slab has so many.
+    pub(super) fn places(&self, page_shift: u32) -> Option<u64> {
+        let places = (1_u64 << page_shift << self.order).checked_div(self.stride_bytes)?;
+        (places <= MAX_OBJECTS).then_some(places)
+    }
+}
+
+/// Most objects of a slab (`MAX_OBJS_PER_PAGE`).
+const MAX_OBJECTS: u64 = 32_767;
+
 /// Spans by page, following the page events of a trace.
 #[derive(Debug, Default)]
 pub(super) struct Spans {
@@ -67,8 +78,8 @@ impl Spans {
     }
 
     /// Takes note of pages that were released. If they were a whole slab made during the trace, returns
-    /// its span and the range of its addresses.
-    pub(super) fn page_free(&mut self, pfn: u64, order: u8) -> Option<(u32, std::ops::Range<u64>)> {
+    /// its span and its first address.
+    pub(super) fn page_free(&mut self, pfn: u64, order: u8) -> Option<(u32, u64)> {
         let page = pfn.wrapping_add(self.frame_to_page?);
         if order > MAX_ORDER {
             self.impossible_orders += 1;
@@ -79,7 +90,7 @@ impl Spans {
         let is_whole = |span: &Span| span.is_born && (span.page, span.order) == (page, order);
         let number = number.filter(|&span| is_whole(&self.spans[span as usize]))?;
         let start = page << self.page_shift;
-        Some((number, start..start + (1 << order << self.page_shift)))
+        Some((number, start))
     }
 
     fn forget(&mut self, page: u64, order: u8) {
@@ -172,8 +183,8 @@ mod tests {
         let born = spans.of(address(11, 0), 1);
         assert_eq!(spans.spans[born as usize], Span { page: TO_PAGE + 8, order: 2, is_born: true, object: 1, stride_bytes: 0 });
         assert_eq!(spans.of(address(9, 0), 2), born);
-        let (gone, addresses) = spans.page_free(8, 2).unwrap();
-        assert_eq!((gone, addresses), (born, address(8, 0)..address(12, 0)));
+        let (gone, start) = spans.page_free(8, 2).unwrap();
+        assert_eq!((gone, start), (born, address(8, 0)));
         assert_ne!(spans.of(address(9, 0), 2), born);
     }
 

@@ -237,11 +237,12 @@ impl Pairing {
     /// A slab's pages go back only when its last object is free: whatever seems live in it was freed
     /// unseen.
     fn page_free(&mut self, event: &Event, pfn: u64, order: u8) {
-        let Some((span, addresses)) = self.paired.spans.page_free(pfn, order) else { return };
+        let Some((span, start)) = self.paired.spans.page_free(pfn, order) else { return };
         let release = Release { ops: self.paired.ops.len(), span, time_ns: event.time_ns, cpu: event.cpu };
         self.paired.releases.push(release);
-        let Ok(stride @ 1..) = usize::try_from(self.paired.spans.spans[span as usize].stride_bytes) else { return };
-        for ptr in addresses.step_by(stride) {
+        let slab = self.paired.spans.spans[span as usize];
+        let places = slab.places(self.setting.page_bytes.trailing_zeros()).unwrap_or(0);
+        for ptr in (0..places).map(|place| start + place * slab.stride_bytes) {
             if let Some(&Live::Object(object)) = self.live.get(&ptr) {
                 self.live.remove(&ptr);
                 self.op(event, object, What::FREED.implied());

@@ -143,10 +143,7 @@ impl Watch {
     /// The place of an object in a slab made during the trace.
     fn place(&mut self, object: &ObjectInfo, paired: &Paired) -> Option<&mut Place> {
         let slab = paired.spans.spans[object.span as usize];
-        if !slab.is_born || slab.stride_bytes == 0 {
-            return None;
-        }
-        let count = (1_u64 << self.page_shift << slab.order) / slab.stride_bytes;
+        let count = slab.places(self.page_shift).filter(|_| slab.is_born)?;
         let places = self.slabs.entry(object.span).or_insert_with(|| vec![Place::Free(0); count as usize]);
         let index = object.ptr.checked_sub(slab.page << self.page_shift)? / slab.stride_bytes;
         places.get_mut(usize::try_from(index).ok()?)
