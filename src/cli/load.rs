@@ -1,4 +1,4 @@
-//! Opens a trace or capture, and prepares it.
+//! Opens a trace or capture, prepares it, and replays it.
 
 use std::path::Path;
 
@@ -8,7 +8,9 @@ use slubreplay_parsers::tracedat::TraceDat;
 
 use super::failure::Failure;
 use super::progress::Stage;
+use crate::mem::RecordedPages;
 use crate::prepare::{Plan, Snapshots, prepare};
+use crate::replay::{Engine, Observer, Outcome, Setup, Timeline};
 use crate::setting::{Setting, Wishes};
 
 /// A trace, decoded, with the capture it is part of.
@@ -53,4 +55,20 @@ pub(super) struct Loaded {
     pub(super) facts: Recording,
     pub(super) setting: Setting,
     pub(super) plan: Plan,
+}
+
+impl Loaded {
+    /// Replays the plan, with pages as recorded.
+    pub(super) fn replay(&self, samples: u32, check_every: u64, observer: &mut dyn Observer) -> Result<(Outcome, Timeline), Failure> {
+        let setup = Setup {
+            rules: self.setting.rules,
+            topology: self.setting.topology.clone(),
+            page_bytes: self.setting.kernel.machine.page_bytes,
+            samples,
+            check_every,
+        };
+        let pages = RecordedPages::new(self.plan.slab_orders.iter().cloned());
+        let replayed = Engine::new(&self.plan, &setup, pages).run(observer);
+        replayed.map_err(|error| Failure::outside(error).hint("this is a bug in slubreplay; please report it"))
+    }
 }

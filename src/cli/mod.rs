@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `args` | what can be typed |
 //! | `failure` | errors with hints, and exit codes |
-//! | `load` | opens a trace or capture, and prepares it |
+//! | `load` | opens a trace or capture, prepares it, and replays it |
 //! | `progress` | bars on stderr |
 //! | `replay`, `verify`, `info` | one file a command |
 //! | `convert` | a replay's outcome to a report's input |
@@ -44,6 +44,7 @@ pub fn main() -> ExitCode {
         Some(Command::Replay(args)) => replay::run(&args, cli.global),
         None => match cli.replay {
             Some(args) => replay::run(&args, cli.global),
+            // clap asks for the trace itself; the types do not know that.
             None => Err(Failure::usage("no trace given", "`slubreplay --help` shows examples")),
         },
     };

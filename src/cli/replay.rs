@@ -10,25 +10,17 @@ use super::args::{MachineArgs, ReplayArgs, ReplayFormat};
 use super::failure::Failure;
 use super::progress::Stage;
 use super::{convert, load, print};
-use crate::mem::RecordedPages;
-use crate::replay::{CacheState, Engine, Observer, Setup};
+use crate::replay::{CacheState, Observer};
 
 /// Operations between two checks with `--check`.
 const CHECK_EVERY: u64 = 100_000;
 
 pub(super) fn run(args: &ReplayArgs, machine: MachineArgs) -> Result<ExitCode, Failure> {
     let loaded = load::plan(load::read(&args.trace)?, machine.wishes(), &args.trace)?;
-    let setup = Setup {
-        rules: loaded.setting.rules,
-        topology: loaded.setting.topology.clone(),
-        page_bytes: loaded.setting.kernel.machine.page_bytes,
-        samples: args.samples,
-        check_every: if args.check { CHECK_EVERY } else { 0 },
-    };
     let mut progress = Progress(Stage::operations("replaying", loaded.plan.ops.len() as u64));
-    let replayed = Engine::new(&loaded.plan, &setup, RecordedPages::new(loaded.plan.slab_orders.iter().cloned())).run(&mut progress);
+    let replayed = loaded.replay(args.samples, if args.check { CHECK_EVERY } else { 0 }, &mut progress);
     drop(progress);
-    let (outcome, timeline) = replayed.map_err(|error| Failure::outside(error).hint("this is a bug in slubreplay; please report it"))?;
+    let (outcome, timeline) = replayed?;
     let input = convert::report_input(&args.trace, &loaded, &outcome, &timeline);
     if let Some(dir) = &args.out {
         export::write_all(&input, dir).map_err(Failure::input)?;

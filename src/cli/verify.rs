@@ -10,9 +10,7 @@ use super::failure::{Failure, RESULT_OUTSIDE};
 use super::load::{self, Loaded};
 use super::print;
 use super::progress::Stage;
-use crate::mem::RecordedPages;
 use crate::prepare::ledger::Entry;
-use crate::replay::{Engine, Setup};
 use crate::verify::{CacheVerdict, SnapshotMarks, Summary, Verification, compare};
 
 pub(super) fn run(args: &VerifyArgs, machine: MachineArgs) -> Result<ExitCode, Failure> {
@@ -39,17 +37,9 @@ fn verify(loaded: &Loaded, args: &VerifyArgs) -> Result<Verification, Failure> {
         let error = anyhow::anyhow!("{}: there is no slab.after to compare with", args.capture.display());
         return Err(Failure::input(error).hint("a snapshot is all of /sys/kernel/slab as lines `cache,attribute,value`"));
     };
-    let setup = Setup {
-        rules: loaded.setting.rules,
-        topology: loaded.setting.topology.clone(),
-        page_bytes: loaded.setting.kernel.machine.page_bytes,
-        samples: 0,
-        check_every: 0,
-    };
     let stage = Stage::operations("replaying", loaded.plan.ops.len() as u64);
     let mut marks = SnapshotMarks::new(&loaded.plan.caches, |operations| stage.set(operations));
-    let replayed = Engine::new(&loaded.plan, &setup, RecordedPages::new(loaded.plan.slab_orders.iter().cloned())).run(&mut marks);
-    let (outcome, _) = replayed.map_err(Failure::outside)?;
+    let (outcome, _) = loaded.replay(0, 0, &mut marks)?;
     let before = capture.and_then(|capture| capture.before.as_ref());
     let end = |cache: usize| outcome.caches.get(cache).map(|cache| cache.end.clone()).unwrap_or_default();
     let result = compare(before, after, &marks, &end, loaded.setting.topology.cpus());

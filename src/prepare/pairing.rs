@@ -68,6 +68,24 @@ pub(super) struct Paired {
     pub(super) releases: Vec<Release>,
 }
 
+impl Paired {
+    /// Passes every operation with its position to `each`, which pushes what takes its place; marks move along.
+    pub(super) fn rewrite(&mut self, mut each: impl FnMut(&mut Self, usize, Op, &mut Vec<Op>)) {
+        let old_ops = std::mem::take(&mut self.ops);
+        let mut marks = std::mem::take(&mut self.marks).into_iter().peekable();
+        let mut ops = Vec::with_capacity(old_ops.len());
+        for (position, op) in old_ops.into_iter().enumerate() {
+            while let Some(mark) = marks.next_if(|mark| mark.ops <= position) {
+                self.marks.push(MarkAt { ops: ops.len(), ..mark });
+            }
+            each(self, position, op, &mut ops);
+        }
+        let end = ops.len();
+        self.marks.extend(marks.map(|mark| MarkAt { ops: end, ..mark }));
+        self.ops = ops;
+    }
+}
+
 /// What the pairing has to know of the machine.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setting {

@@ -4,7 +4,7 @@
 //! the first event tells its state at the start: an allocation means free, a free means live. Places
 //! never used count as live. Free places were on the freelist in the order in which they were handed out.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use slubreplay_parsers::capture::SlabSnapshot;
 
 use super::caches::PlannedCache;
@@ -56,10 +56,10 @@ pub(super) fn rebuild(
     let mut slabs: Vec<OldSlab> = Vec::new();
     let mut by_base: FxHashMap<(u16, u64), usize> = FxHashMap::default();
     // CPUs that have allocated from a cache: their cpu slab of the start is known by then.
-    let mut has_allocated: FxHashMap<(u16, u16), ()> = FxHashMap::default();
+    let mut has_allocated: FxHashSet<(u16, u16)> = FxHashSet::default();
     for op in ops.iter().filter(|op| op.cache != NO_CACHE) {
         let Some(object) = paired.objects.get(op.object as usize) else { continue };
-        let is_first_alloc = !op.what.is_free() && has_allocated.insert((op.cache, op.cpu), ()).is_none();
+        let is_first_alloc = !op.what.is_free() && has_allocated.insert((op.cache, op.cpu));
         if paired.spans.spans[object.span as usize].is_born {
             continue;
         }
@@ -92,7 +92,11 @@ pub(super) fn rebuild(
             }
         }
     }
-    let before = before.filter(|_| setting.boot_cpu.is_none());
+    park(slabs, caches, before.filter(|_| setting.boot_cpu.is_none()))
+}
+
+/// Puts slabs on CPU partial lists as far as the snapshot says that there were any.
+fn park(slabs: Vec<OldSlab>, caches: &[PlannedCache], before: Option<&SlabSnapshot>) -> Vec<PlannedSeed> {
     let mut on_cpus = Vec::new();
     let mut seeds = Vec::new();
     let mut parked: FxHashMap<(u16, u16), u64> = FxHashMap::default();

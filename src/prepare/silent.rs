@@ -14,7 +14,7 @@
 use rustc_hash::FxHashMap;
 
 use super::op::{Op, What};
-use super::pairing::{MarkAt, NO_CACHE, Paired};
+use super::pairing::{NO_CACHE, Paired};
 
 /// Moves implied frees to the start of the tenure that proves them, joins those of one slab to one list, and
 /// adds allocations of objects that were never seen allocated. `ops` have their caches; objects from number
@@ -25,24 +25,15 @@ pub(super) fn place(paired: &mut Paired, seen: u32) {
     if lists.is_empty() && allocs.is_empty() {
         return;
     }
-    let mut moved = vec![false; paired.ops.len()];
-    for list in &lists {
-        for &position in &list.frees {
-            moved[position] = true;
-        }
-    }
+    // Frees that move, by their present position.
+    let moved: FxHashMap<usize, Op> = lists.iter().flat_map(|list| &list.frees).map(|&position| (position, paired.ops[position])).collect();
     let mut lists = lists.into_iter().peekable();
     let mut allocs = allocs.into_iter().peekable();
-    let mut marks = std::mem::take(&mut paired.marks).into_iter().peekable();
-    let mut ops = Vec::with_capacity(paired.ops.len() + allocs.len());
-    for (position, op) in paired.ops.iter().enumerate() {
-        while let Some(mark) = marks.next_if(|mark| mark.ops <= position) {
-            paired.marks.push(MarkAt { ops: ops.len(), ..mark });
-        }
+    paired.rewrite(|_, position, op, ops| {
         while let Some(list) = lists.next_if(|list| list.start == position) {
             let last = list.frees.len() - 1;
-            ops.extend(list.frees.iter().enumerate().map(|(index, &free)| {
-                let free = paired.ops[free];
+            ops.extend(list.frees.iter().enumerate().map(|(index, free)| {
+                let free = moved[free];
                 let what = if index < last { free.what.in_list() } else { free.what };
                 Op { time_ns: op.time_ns, what, ..free }
             }));
@@ -50,13 +41,10 @@ pub(super) fn place(paired: &mut Paired, seen: u32) {
         while let Some((_, alloc)) = allocs.next_if(|(before, _)| *before == position) {
             ops.push(Op { time_ns: op.time_ns, ..alloc });
         }
-        if !moved[position] {
-            ops.push(*op);
+        if !moved.contains_key(&position) {
+            ops.push(op);
         }
-    }
-    let end = ops.len();
-    paired.marks.extend(marks.map(|mark| MarkAt { ops: end, ..mark }));
-    paired.ops = ops;
+    });
 }
 
 /// Allocations to add, with the position that each goes before: of objects that are freed without having

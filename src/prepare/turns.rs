@@ -11,7 +11,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::op::{Op, What};
-use super::pairing::{MarkAt, NO_CACHE, ObjectInfo, Paired, Release};
+use super::pairing::{NO_CACHE, ObjectInfo, Paired, Release};
 
 /// Frees of objects never seen allocated that make a cache one whose objects are taken unseen.
 const PROOFS_NEEDED: u32 = 8;
@@ -27,26 +27,17 @@ pub(super) fn complete(paired: &mut Paired, of_object: &mut Vec<u16>, page_shift
         return;
     }
     let mut watch = Watch { page_shift, slabs: FxHashMap::default(), current: FxHashMap::default() };
-    let old_ops = std::mem::take(&mut paired.ops);
-    let mut marks = std::mem::take(&mut paired.marks).into_iter().peekable();
     let releases = std::mem::take(&mut paired.releases);
     let mut releases = releases.iter().peekable();
-    let mut ops = Vec::with_capacity(old_ops.len());
-    for (position, mut op) in old_ops.into_iter().enumerate() {
-        while let Some(mark) = marks.next_if(|mark| mark.ops <= position) {
-            paired.marks.push(MarkAt { ops: ops.len(), ..mark });
-        }
+    paired.rewrite(|paired, position, mut op, ops| {
         while let Some(release) = releases.next_if(|release| release.ops <= position) {
-            watch.release(release, of_object, &mut ops);
+            watch.release(release, of_object, ops);
         }
         if caches.contains(&op.cache) {
-            watch.before(&mut op, paired, of_object, &mut ops);
+            watch.before(&mut op, paired, of_object, ops);
         }
         ops.push(op);
-    }
-    let end = ops.len();
-    paired.marks.extend(marks.map(|mark| MarkAt { ops: end, ..mark }));
-    paired.ops = ops;
+    });
 }
 
 fn unseen_caches(paired: &Paired) -> FxHashSet<u16> {

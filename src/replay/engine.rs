@@ -174,7 +174,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
                 Some((object, requested)) => {
                     let number = usize::from(op.cache);
                     let slow = self.caches[number].free(op.cpu, object, &mut self.pages);
-                    self.freed(number, 1, u64::from(requested));
+                    self.freed(number, u64::from(requested));
                     if slow {
                         self.slabs_changed(number);
                     }
@@ -234,7 +234,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
             }
             group = Some(object.slab);
             list.push(object.index);
-            self.freed(number, 1, u64::from(requested));
+            self.freed(number, u64::from(requested));
         }
         self.flush_list(number, run[0].cpu, group, &mut list);
         self.scratch = list;
@@ -250,10 +250,10 @@ impl<'a, P: PageSource> Engine<'a, P> {
     }
 
     #[inline]
-    fn freed(&mut self, number: usize, objects: u64, requested_bytes: u64) {
+    fn freed(&mut self, number: usize, requested_bytes: u64) {
         let tally = &mut self.tallies[number];
-        tally.frees += objects;
-        tally.live -= objects;
+        tally.frees += 1;
+        tally.live -= 1;
         tally.live_requested_bytes -= requested_bytes;
     }
 
