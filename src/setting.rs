@@ -66,8 +66,10 @@ impl Setting {
             notes.push(format!("the trace does not name its kernel; replayed as {DEFAULT_RELEASE} (say --kernel to change that)"));
             DEFAULT_RELEASE
         });
-        if !Rules::covers(release) {
-            notes.push(format!("kernel {release} is replayed by the rules of {}: expect its counters to differ", Rules::NAME));
+        let rules = Rules::of(release);
+        if !rules.is_verified() {
+            let generation = rules.generation.name();
+            notes.push(format!("the model of {generation} follows its source and was not verified against counters of a real kernel"));
         }
         let topology = topology(recording, capture);
         let listed = |cpus: Option<&Vec<u32>>| cpus.filter(|cpus| !cpus.is_empty()).map(|cpus| cpus.len() as u32);
@@ -85,20 +87,14 @@ impl Setting {
         let build =
             machine.and_then(|machine| machine.config.as_deref()).map_or_else(Build::default, |config| Build::from_config(config, release));
         let cmdline = machine.and_then(|machine| machine.cmdline.as_deref()).unwrap_or("");
-        notes.extend(not_modelled(cmdline, &build, machine.and_then(|machine| machine.config.as_deref())));
-        Ok(Self { kernel: Kernel::booted(release, hardware, build, cmdline), rules: Rules::of(release), topology, notes })
+        notes.extend(not_modelled(cmdline, machine.and_then(|machine| machine.config.as_deref())));
+        Ok(Self { kernel: Kernel::booted(release, hardware, build, cmdline), rules, topology, notes })
     }
 }
 
 /// What the recorded kernel did that the model does not.
-fn not_modelled(cmdline: &str, build: &Build, config: Option<&str>) -> Vec<String> {
+fn not_modelled(cmdline: &str, config: Option<&str>) -> Vec<String> {
     let mut notes = Vec::new();
-    if cmdline.split_whitespace().any(|word| word.starts_with("slub_debug") || word.starts_with("slab_debug")) {
-        notes.push("the kernel was booted with slab debugging: its debug caches take other paths, which are not modelled".to_owned());
-    }
-    if build.slub_tiny {
-        notes.push("the kernel was built with SLUB_TINY, whose paths are not modelled".to_owned());
-    }
     let has_kfence = config.is_some_and(|config| config.lines().any(|line| line == "CONFIG_KFENCE=y"));
     if has_kfence && !cmdline.contains("kfence.sample_interval=0") {
         notes.push("the kernel has KFENCE: objects that it served are replayed as if slabs had".to_owned());

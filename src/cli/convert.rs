@@ -7,7 +7,7 @@ use slubreplay_reports::input::{
 };
 
 use super::load::Loaded;
-use crate::allocators::slub::{Counter, Rules};
+use crate::allocators::slub::Counter;
 use crate::prepare::PlannedCache;
 use crate::replay::{self, CacheOutcome, Outcome, TimelineSample};
 
@@ -32,7 +32,7 @@ fn facts(path: &Path, loaded: &Loaded, outcome: &Outcome) -> RunFacts {
         trace: path.display().to_string(),
         format: loaded.facts.info.format.clone(),
         kernel: loaded.setting.kernel.release.to_string(),
-        model: Rules::NAME.to_owned(),
+        model: loaded.setting.rules.generation.name().to_owned(),
         cpus: u32::from(loaded.setting.topology.cpus()),
         nodes: u32::from(loaded.setting.topology.nodes()),
         page_bytes: loaded.setting.kernel.machine.page_bytes,

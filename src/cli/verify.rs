@@ -80,7 +80,7 @@ fn as_json(loaded: &Loaded, result: &Verification, summary: &Summary, excluded: 
     let notes: Vec<&String> = loaded.setting.notes.iter().chain(&result.notes).collect();
     json!({
         "kernel": loaded.setting.kernel.release.to_string(),
-        "model": crate::allocators::slub::Rules::NAME,
+        "model": loaded.setting.rules.generation.name(),
         "notes": notes,
         "excluded": excluded,
         "summary": {
@@ -122,7 +122,7 @@ const SHOWN: usize = 20;
 fn as_text(loaded: &Loaded, result: &Verification, summary: &Summary, excluded: &[String], all: bool) -> String {
     let mut text = format!(
         "Replay by the rules of {} against the kernel's own counters ({})\n",
-        crate::allocators::slub::Rules::NAME,
+        loaded.setting.rules.generation.name(),
         loaded.setting.kernel.release
     );
     for note in loaded.setting.notes.iter().chain(&result.notes) {

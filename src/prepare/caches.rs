@@ -3,6 +3,7 @@
 use slubreplay_parsers::capture::{SlabSnapshot, snapshot::CacheAttributes};
 
 use super::identity::Identity;
+use crate::allocators::slub::CacheKind;
 use crate::allocators::slub::sizing::{CacheFlags, CacheLayout, CacheSpec, Kernel};
 
 /// A cache to replay.
@@ -16,8 +17,8 @@ pub struct PlannedCache {
     pub aliases: Vec<String>,
     /// True if it stands in for a cache whose name is not known.
     pub is_pseudo: bool,
-    /// CPUs have partial lists for it, whatever their limit.
-    pub has_cpu_partial: bool,
+    /// How it hands objects out.
+    pub kind: CacheKind,
     /// Layout used for the replay: the kernel's own figures where a snapshot has them.
     pub layout: CacheLayout,
 }
@@ -63,9 +64,23 @@ pub(super) fn plan(
         traced_as: identity.traced_as.clone(),
         aliases,
         is_pseudo: identity.is_pseudo,
-        has_cpu_partial: computed.cpu_partial > 0,
+        kind: kind(&computed, reported, kernel),
         layout,
     })
+}
+
+/// Files of sysfs that are 1 in caches with that kind of debugging (`SLAB_DEBUG_FLAGS`).
+const DEBUG_ATTRIBUTES: [&str; 5] = ["sanity_checks", "red_zone", "poison", "store_user", "trace"];
+
+fn kind(computed: &CacheLayout, reported: Option<&CacheAttributes>, kernel: &Kernel) -> CacheKind {
+    let is_set = |attribute: &&str| reported.and_then(|attributes| attributes.number(attribute)) == Some(1);
+    if kernel.build.slub_tiny || DEBUG_ATTRIBUTES.iter().any(is_set) {
+        CacheKind::Debug
+    } else if computed.cpu_partial > 0 {
+        CacheKind::CpuPartial
+    } else {
+        CacheKind::CpuSlab
+    }
 }
 
 /// Compares a layout with the kernel's own figures, and takes those over.

@@ -1,7 +1,8 @@
-//! Allocation: `slab_alloc_node()`, `___slab_alloc()` and what they call, 6.8 to 6.17.
+//! Allocation: `slab_alloc_node()`, `___slab_alloc()` and what they call, 2.6.38 to 6.17.
 
 use super::cache::Cache;
 use super::counters::Counter;
+use super::generation::{CpuPartial, SlowpathCounted};
 use super::node::End;
 use super::slab::{NO_OBJECT, Object, ObjectIndex, Place, SlabId};
 use crate::mem::{PageRequest, PageSource};
@@ -41,23 +42,53 @@ impl Cache {
 
     /// `___slab_alloc()`.
     #[cold]
-    fn alloc_slow(&mut self, mut request: AllocRequest, pages: &mut dyn PageSource) -> Option<Object> {
-        self.count(request.cpu, Counter::AllocSlowpath);
+    fn alloc_slow(&mut self, request: AllocRequest, pages: &mut dyn PageSource) -> Option<Object> {
+        if self.rules.slowpath_counted == SlowpathCounted::Once {
+            self.count(request.cpu, Counter::AllocSlowpath);
+        }
+        let object = self.alloc_slow_uncounted(request, pages)?;
+        if self.rules.slowpath_counted == SlowpathCounted::AtSuccess {
+            self.count(request.cpu, Counter::AllocSlowpath);
+        }
+        Some(object)
+    }
+
+    fn alloc_slow_uncounted(&mut self, mut request: AllocRequest, pages: &mut dyn PageSource) -> Option<Object> {
         // A node without memory counts as none asked for.
         request.node = request.node.filter(|&node| node < self.topology.nodes());
-        let cpu = usize::from(request.cpu);
-        let slab = self.cpus[cpu].slab;
-        if !slab.is_none() {
-            if self.fits(slab, request.node) {
-                if let Some(head) = self.refill(request.cpu) {
-                    return Some(self.load(request.cpu, slab, head));
-                }
-            } else {
-                self.count(request.cpu, Counter::AllocNodeMismatch);
-                self.deactivate(request.cpu, pages);
+        if self.has_debug {
+            return self.alloc_debug(request, pages);
+        }
+        loop {
+            if !self.cpus[usize::from(request.cpu)].slab.is_none()
+                && let Some(object) = self.alloc_from_cpu_slab(request, pages)
+            {
+                return Some(object);
             }
+            // A frozen CPU partial slab becomes the cpu slab before anybody looks what it has.
+            let frozen = if self.rules.cpu_partial_frozen { self.pop_cpu_partial(request.cpu) } else { None };
+            let Some(slab) = frozen else { break };
+            self.count(request.cpu, Counter::CpuPartialAlloc);
+            self.install(request.cpu, slab);
         }
         let (slab, head) = self.next_slab(request, pages)?;
+        Some(self.load(request.cpu, slab, head))
+    }
+
+    /// An object of the cpu slab, if it fits and has one; else the CPU has no cpu slab any more.
+    fn alloc_from_cpu_slab(&mut self, request: AllocRequest, pages: &mut dyn PageSource) -> Option<Object> {
+        let slab = self.cpus[usize::from(request.cpu)].slab;
+        if !self.fits(slab, request.node) {
+            if self.rules.counts_node_mismatch {
+                self.count(request.cpu, Counter::AllocNodeMismatch);
+            }
+            self.deactivate(request.cpu, pages);
+            return None;
+        }
+        if self.rules.slowpath_counted == SlowpathCounted::PerCpuSlab {
+            self.count(request.cpu, Counter::AllocSlowpath);
+        }
+        let head = self.refill(request.cpu, pages)?;
         Some(self.load(request.cpu, slab, head))
     }
 
@@ -66,12 +97,20 @@ impl Cache {
     }
 
     /// Takes the objects freed remotely into the cpu slab (`get_freelist()`). If there are none the slab
-    /// is full: the CPU lets go of it without touching any list.
-    fn refill(&mut self, cpu: u16) -> Option<ObjectIndex> {
+    /// is full: the CPU lets go of it.
+    fn refill(&mut self, cpu: u16, pages: &mut dyn PageSource) -> Option<ObjectIndex> {
         let slab = self.cpus[usize::from(cpu)].slab;
         // Reached only with the own freelist empty or passed over for a node that fits after all.
         if self.cpus[usize::from(cpu)].freelist != NO_OBJECT {
             return Some(self.cpus[usize::from(cpu)].freelist);
+        }
+        if !self.rules.exhausted_is_bypassed {
+            self.count(cpu, Counter::AllocRefill);
+            if self.slabs[slab].freelist == NO_OBJECT {
+                self.deactivate(cpu, pages);
+                return None;
+            }
+            return Some(self.take_freelist(slab));
         }
         let head = self.take_freelist(slab);
         if head == NO_OBJECT {
@@ -85,7 +124,7 @@ impl Cache {
     }
 
     /// Detaches a slab's whole freelist: from its point of view all objects are in use now.
-    fn take_freelist(&mut self, slab: SlabId) -> ObjectIndex {
+    pub(super) fn take_freelist(&mut self, slab: SlabId) -> ObjectIndex {
         let slab = &mut self.slabs[slab];
         slab.inuse = slab.objects;
         std::mem::replace(&mut slab.freelist, NO_OBJECT)
@@ -128,7 +167,7 @@ impl Cache {
         Some((self.install(request.cpu, slab), head))
     }
 
-    fn install(&mut self, cpu: u16, slab: SlabId) -> SlabId {
+    pub(super) fn install(&mut self, cpu: u16, slab: SlabId) -> SlabId {
         self.slabs[slab].place = Place::Cpu(cpu);
         self.cpus[usize::from(cpu)].slab = slab;
         slab
@@ -151,7 +190,7 @@ impl Cache {
     }
 
     /// `get_partial()`: which node's list to look at.
-    fn get_partial(&mut self, request: AllocRequest) -> Option<SlabId> {
+    pub(super) fn get_partial(&mut self, request: AllocRequest) -> Option<SlabId> {
         let local = self.topology.node_of(request.cpu);
         let found = self.get_partial_node(request.node.unwrap_or(local), request.cpu);
         let stop = if self.rules.requested_node_first { request.node.is_some() && request.this_node_only } else { request.node.is_some() };
@@ -176,27 +215,61 @@ impl Cache {
 
     /// `get_partial_node()`: the first slab of the list, and some more for the CPU partial list.
     fn get_partial_node(&mut self, node: u16, cpu: u16) -> Option<SlabId> {
-        let node = usize::from(node);
-        let first = self.nodes[node].first()?;
-        self.nodes[node].remove(&mut self.slabs, first);
+        let first = self.take_listed(node)?;
         self.count(cpu, Counter::AllocFromPartial);
-        let limit = self.layout.cpu_partial_slabs;
-        if !self.has_cpu_partial || limit == 0 && !self.rules.extra_slab_at_limit_zero {
-            return Some(first);
-        }
-        // The last slab moved is the first to be used later: a CPU partial list is a stack.
-        for _ in 0..=limit / 2 {
-            let Some(extra) = self.nodes[node].first() else { break };
-            self.nodes[node].remove(&mut self.slabs, extra);
-            self.push_cpu_partial(cpu, extra);
-            self.count(cpu, Counter::CpuPartialNode);
+        if self.has_cpu_partial {
+            match self.rules.cpu_partial {
+                CpuPartial::Absent => {}
+                CpuPartial::Objects => self.park_objects(node, cpu, first),
+                CpuPartial::Slabs => self.park_slabs(node, cpu),
+            }
         }
         Some(first)
     }
 
+    /// Takes the first slab off a node's list.
+    fn take_listed(&mut self, node: u16) -> Option<SlabId> {
+        let node = &mut self.nodes[usize::from(node)];
+        let first = node.first()?;
+        node.remove(&mut self.slabs, first);
+        Some(first)
+    }
+
+    /// Moves slabs from a node's list to a CPU's, as many as half the limit and one. The last slab moved is the first to
+    /// be used later: a CPU partial list is a stack.
+    fn park_slabs(&mut self, node: u16, cpu: u16) {
+        let limit = self.layout.cpu_partial_slabs;
+        if limit == 0 && !self.rules.extra_slab_at_limit_zero {
+            return;
+        }
+        for _ in 0..=limit / 2 {
+            let Some(extra) = self.take_listed(node) else { break };
+            self.push_cpu_partial(cpu, extra);
+            self.count(cpu, Counter::CpuPartialNode);
+        }
+    }
+
+    /// Moves slabs until more than half the limit of free objects is at hand, those of the new cpu slab included (3.6 to
+    /// 5.15). 3.2 leaves that one out but counts what the CPU had already.
+    fn park_objects(&mut self, node: u16, cpu: u16, first: SlabId) {
+        let is_early = self.rules.early_cpu_partial;
+        let mut available = if is_early { 0 } else { u32::from(self.slabs[first].free_objects()) };
+        while available <= self.layout.cpu_partial / 2 {
+            let Some(extra) = self.take_listed(node) else { break };
+            available += u32::from(self.slabs[extra].free_objects());
+            self.push_cpu_partial(cpu, extra);
+            if is_early {
+                available = self.cpus[usize::from(cpu)].partial_objects;
+                self.count(cpu, Counter::CpuPartialFree);
+            } else {
+                self.count(cpu, Counter::CpuPartialNode);
+            }
+        }
+    }
+
     /// `allocate_slab()`: the preferred order without effort, then the minimum order with all that the
     /// caller allows.
-    fn new_slab(&mut self, request: AllocRequest, opportunistic: bool, pages: &mut dyn PageSource) -> Option<SlabId> {
+    pub(super) fn new_slab(&mut self, request: AllocRequest, opportunistic: bool, pages: &mut dyn PageSource) -> Option<SlabId> {
         let node = request.node.unwrap_or_else(|| self.topology.node_of(request.cpu));
         let this_node_only = request.node.is_some() && request.this_node_only;
         let ask = |order: u32, opportunistic| PageRequest { owner: self.owner, order: order as u8, node, this_node_only, opportunistic };

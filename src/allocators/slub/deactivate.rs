@@ -1,9 +1,10 @@
-//! Taking cpu slabs away: `deactivate_slab()`, flushing and shrinking, 6.8 to 6.17.
+//! Taking cpu slabs away: `deactivate_slab()`, flushing and shrinking, 2.6.38 to 6.17.
 
 use super::cache::Cache;
 use super::counters::Counter;
+use super::generation::Deactivation;
 use super::node::End;
-use super::slab::{NO_OBJECT, Place, SlabId};
+use super::slab::{NO_OBJECT, ObjectIndex, Place, SlabId};
 use crate::mem::PageSource;
 
 /// Slabs with up to this many free objects are sorted when a cache is shrunk (`SHRINK_PROMOTE_MAX`).
@@ -19,28 +20,43 @@ impl Cache {
         if has_remote_frees {
             self.count(cpu, Counter::DeactivateRemoteFrees);
         }
+        let has_own_objects = head != NO_OBJECT;
         self.give_back(id, head);
         let slab = &mut self.slabs[id];
         slab.place = Place::Transit;
-        if slab.inuse == 0 && self.has_enough_partial(id) {
+        let (is_empty, is_full) = (slab.inuse == 0, slab.freelist == NO_OBJECT);
+        let own_objects_to_head = self.rules.deactivation == Deactivation::OwnObjectsToHead;
+        if is_empty && self.has_enough_partial(id) {
             self.count(cpu, Counter::DeactivateEmpty);
             self.discard(id, pages);
             self.count(cpu, Counter::FreeSlab);
-        } else if self.slabs[id].freelist == NO_OBJECT {
+        } else if is_empty && own_objects_to_head {
+            self.count(cpu, Counter::DeactivateEmpty);
+            self.add_partial(id, End::Tail);
+        } else if is_full {
             self.slabs[id].place = Place::Full;
             self.count(cpu, Counter::DeactivateFull);
-        } else if has_remote_frees {
-            self.add_partial(id, End::Tail);
-            self.count(cpu, Counter::DeactivateToTail);
-        } else {
+        } else if if own_objects_to_head { has_own_objects } else { !has_remote_frees } {
             self.add_partial(id, End::Head);
             self.count(cpu, Counter::DeactivateToHead);
+        } else {
+            self.add_partial(id, End::Tail);
+            self.count(cpu, Counter::DeactivateToTail);
         }
     }
 
-    /// Puts a detached freelist in front of the slab's own.
+    /// Puts a CPU's freelist in front of the slab's own.
     fn give_back(&mut self, id: SlabId, head: u16) {
         if head == NO_OBJECT {
+            return;
+        }
+        if self.rules.deactivation != Deactivation::Spliced {
+            let objects: Vec<ObjectIndex> = self.slabs.chain(id, head).collect();
+            for index in &objects {
+                let rest = std::mem::replace(&mut self.slabs[id].freelist, *index);
+                self.slabs.set_link(id, *index, rest);
+            }
+            self.slabs[id].inuse -= objects.len() as u16;
             return;
         }
         let (mut last, mut count) = (head, 0);
@@ -76,7 +92,8 @@ impl Cache {
 
     fn shrink_node(&mut self, node: usize, pages: &mut dyn PageSource) {
         let listed: Vec<SlabId> = self.nodes[node].iter(&self.slabs).collect();
-        let mut by_free: Vec<Vec<SlabId>> = vec![Vec::new(); SHRINK_PROMOTE_MAX + 1];
+        let sorted = if self.rules.shrink_sorts_all { self.layout.objects as usize } else { SHRINK_PROMOTE_MAX };
+        let mut by_free: Vec<Vec<SlabId>> = vec![Vec::new(); sorted + 1];
         for id in listed {
             let slab = &self.slabs[id];
             let free = usize::from(slab.free_objects());
@@ -84,8 +101,8 @@ impl Cache {
                 self.nodes[node].remove(&mut self.slabs, id);
                 self.discard(id, pages);
                 self.uncounted_discards += 1;
-            } else if free <= SHRINK_PROMOTE_MAX {
-                by_free[free].push(id);
+            } else if let Some(bucket) = by_free.get_mut(free) {
+                bucket.push(id);
             }
         }
         // Each is put in front: the fullest last, so that they end up first. Within a bucket the kernel

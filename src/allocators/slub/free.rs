@@ -1,4 +1,4 @@
-//! Freeing: `do_slab_free()` and `__slab_free()`, 6.8 to 6.17.
+//! Freeing: `do_slab_free()` and `__slab_free()`, 2.6.38 to 6.17.
 
 use super::cache::Cache;
 use super::counters::Counter;
@@ -11,7 +11,7 @@ impl Cache {
     #[inline]
     pub fn free(&mut self, cpu: u16, object: Object, pages: &mut dyn PageSource) -> bool {
         let own = &mut self.cpus[usize::from(cpu)];
-        if own.slab == object.slab {
+        if own.slab == object.slab && !self.has_debug {
             let next = std::mem::replace(&mut own.freelist, object.index);
             own.counts.add(Counter::FreeFastpath, 1);
             self.slabs.set_link(object.slab, object.index, next);
@@ -27,14 +27,15 @@ impl Cache {
         if objects.is_empty() {
             return;
         }
-        if self.cpus[usize::from(cpu)].slab != slab {
+        if self.cpus[usize::from(cpu)].slab != slab || self.has_debug {
             self.free_slow(cpu, slab, objects, pages);
             return;
         }
         let head = self.splice(slab, objects, self.cpus[usize::from(cpu)].freelist);
         let own = &mut self.cpus[usize::from(cpu)];
         own.freelist = head;
-        own.counts.add(Counter::FreeFastpath, objects.len() as u64);
+        let counted = if self.rules.fastpath_counts_objects { objects.len() as u64 } else { 1 };
+        own.counts.add(Counter::FreeFastpath, counted);
     }
 
     /// Links `objects` in order in front of `tail`; returns the new head.
@@ -59,12 +60,13 @@ impl Cache {
         let place = descriptor.place;
         match place {
             Place::Cpu(_) => self.count(cpu, Counter::FreeFrozen),
+            Place::CpuPartial(_) if self.rules.cpu_partial_frozen => self.count(cpu, Counter::FreeFrozen),
             _ if was_full && self.has_cpu_partial => {
                 self.put_cpu_partial(cpu, slab, pages);
                 self.count(cpu, Counter::CpuPartialFree);
             }
             _ if was_full => self.free_to_node(cpu, slab, is_empty, pages),
-            Place::NodePartial if is_empty && self.has_enough_partial(slab) => {
+            Place::NodePartial if is_empty && self.discards_empty(slab) => {
                 let node = usize::from(self.slabs[slab].pages.node);
                 self.nodes[node].remove(&mut self.slabs, slab);
                 self.count(cpu, Counter::FreeRemovePartial);
@@ -78,7 +80,7 @@ impl Cache {
 
     /// The first free into a full slab of a cache without CPU partial lists.
     fn free_to_node(&mut self, cpu: u16, slab: SlabId, is_empty: bool, pages: &mut dyn PageSource) {
-        if is_empty && self.has_enough_partial(slab) {
+        if is_empty && self.discards_empty(slab) {
             self.count(cpu, Counter::FreeSlab);
             self.discard(slab, pages);
         } else {

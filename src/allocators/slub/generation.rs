@@ -1,42 +1,214 @@
-//! What differs between kernel releases, in one table.
+//! What differs between kernel releases at run time, in one table.
 //!
-//! ARCHITECTURE.md says how the other generations will fit in. This version models 6.8 to 6.17; a release
-//! outside of that is replayed by the rules of the nearest one, and [`Rules::covers`] says so.
+//! The allocator asks these rules at the steps that differ; no other module knows a release number. A change that is
+//! known only to lie between two releases is dated by what is believed of it, with a note.
 
 use super::sizing::KernelRelease;
 
 /// Behaviour of one release, as far as releases differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// `get_partial_node()` moves one extra slab to the CPU partial list even if that list's limit is 0
-    /// (6.8; not 6.12).
+    /// The generation that the release belongs to.
+    pub generation: Generation,
+    /// When `alloc_slowpath` is counted.
+    pub slowpath_counted: SlowpathCounted,
+    /// What limits a CPU's partial list.
+    pub cpu_partial: CpuPartial,
+    /// Slabs on CPU partial lists are frozen: frees into them count `free_frozen`, and taking one makes it the cpu
+    /// slab first and refills from it (`alloc_refill`) then (3.2 to 6.7).
+    pub cpu_partial_frozen: bool,
+    /// `get_partial_node()` moves one extra slab to the CPU partial list even if that list's limit is 0 (up to 6.8; not
+    /// 6.12).
     pub extra_slab_at_limit_zero: bool,
-    /// A CPU partial slab that does not fit the request counts `cpu_partial_alloc` too (6.8; not 6.12).
+    /// A CPU partial slab that does not fit the request counts `cpu_partial_alloc` too (up to 6.8; not 6.12).
     pub misfit_counts_cpu_partial_alloc: bool,
     /// A request for a node looks at that node's list and tries a new slab there before anything else;
     /// other nodes are used unless `__GFP_THISNODE` forbids it (6.12; 6.8 took a new slab at once).
     pub requested_node_first: bool,
+    /// An exhausted cpu slab is dropped without touching a list (`deactivate_bypass`, 3.1); before, it was refilled
+    /// first and deactivated as full then.
+    pub exhausted_is_bypassed: bool,
+    /// `alloc_node_mismatch` exists (3.1).
+    pub counts_node_mismatch: bool,
+    /// What deactivating a cpu slab does with the objects of the CPU's own freelist.
+    pub deactivation: Deactivation,
+    /// When a slab that has become empty is kept on a node's list.
+    pub keep_empty: KeepEmpty,
+    /// 3.2 only: moves to CPU partial lists count `cpu_partial_free` whatever their cause, moves from there to node lists
+    /// nothing, and the first empty slab of a drained list is always discarded.
+    pub early_cpu_partial: bool,
+    /// `free_fastpath` counts objects (6.8), not calls.
+    pub fastpath_counts_objects: bool,
+    /// Objects popped by a bulk allocation count `alloc_fastpath` (6.8).
+    pub bulk_pops_counted: bool,
+    /// Slow steps of a bulk allocation count `alloc_slowpath` (5.10).
+    pub bulk_slowpath_counted: bool,
+    /// Caches with debugging take one object at a time from listed slabs (6.1), or through a cpu slab.
+    pub debug: DebugPath,
+    /// Shrinking sorts all slabs by their fill (up to 3.19), or only those with up to 32 free objects (4.x).
+    pub shrink_sorts_all: bool,
+    /// Freeing an object of KFENCE's pool counts `free_slowpath` (up to 6.6).
+    pub kfence_free_is_slowpath: bool,
+    /// `kmem_cache_free` is traced when the object is already back (up to 5.15).
+    pub free_traced_after: bool,
+}
+
+/// Generations of SLUB: releases that share their paths, whatever limits and counters changed within.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Generation {
+    /// 2.6.38 to 3.1: cpu slabs and node lists only.
+    NoCpuPartial,
+    /// 3.2 to 5.15: frozen CPU partial slabs, limited by objects.
+    CpuPartialObjects,
+    /// 5.16 to 6.7: the same, limited by slabs.
+    CpuPartialSlabs,
+    /// 6.8 to 6.17: CPU partial slabs are not frozen.
+    DelayedFreezing,
+    /// 6.18 and 6.19: sheaves in front, for caches that ask for them.
+    OptInSheaves,
+    /// 7.0 on: sheaves for all, no cpu slabs.
+    Sheaves,
+}
+
+impl Generation {
+    /// The generation of a release.
+    #[must_use]
+    pub fn of(release: KernelRelease) -> Self {
+        let since = |major, minor| release.since(major, minor);
+        match () {
+            () if since(7, 0) => Self::Sheaves,
+            () if since(6, 18) => Self::OptInSheaves,
+            () if since(6, 8) => Self::DelayedFreezing,
+            () if since(5, 16) => Self::CpuPartialSlabs,
+            () if since(3, 2) => Self::CpuPartialObjects,
+            () => Self::NoCpuPartial,
+        }
+    }
+
+    /// Name with its range of releases, for reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoCpuPartial => "SLUB 2.6.38-3.1",
+            Self::CpuPartialObjects => "SLUB 3.2-5.15",
+            Self::CpuPartialSlabs => "SLUB 5.16-6.7",
+            Self::DelayedFreezing => "SLUB 6.8-6.17",
+            Self::OptInSheaves => "SLUB 6.18-6.19",
+            Self::Sheaves => "SLUB 7.x",
+        }
+    }
+}
+
+/// When `alloc_slowpath` is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlowpathCounted {
+    /// Once, if the slow path ends with an object (2.6.38, 3.0).
+    AtSuccess,
+    /// Each time that a cpu slab is there and fits the request (3.1 to 3.18).
+    PerCpuSlab,
+    /// Once per call (3.19).
+    Once,
+}
+
+/// What limits a CPU's partial list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CpuPartial {
+    /// There are none (up to 3.1, and 7.x).
+    Absent,
+    /// Free objects, as counted when their slabs were put there (3.2 to 5.15).
+    Objects,
+    /// Slabs (5.16).
+    Slabs,
+}
+
+/// What `deactivate_slab()` does with the CPU's own freelist, and where the slab goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deactivation {
+    /// Objects go back one by one, which reverses them; slabs with objects of the CPU's own go to the head (2.6.38, 3.0).
+    OwnObjectsToHead,
+    /// Objects go back one by one; slabs with remote frees go to the tail (3.1 to 5.11).
+    Reversed,
+    /// The list is put in front as it is (5.12).
+    Spliced,
+}
+
+/// When a free keeps a slab that has become empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeepEmpty {
+    /// Never (2.6.38, 3.0). Deactivation keeps it below `min_partial` all the same.
+    Never,
+    /// While no more than `min_partial` slabs are listed (3.1 to 3.15).
+    UpToMinPartial,
+    /// While fewer than `min_partial` slabs are listed (3.16).
+    BelowMinPartial,
+}
+
+/// How caches with debugging are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DebugPath {
+    /// One object at a time out of the cpu slab, always by the slow path (2.6.38, 3.0).
+    CpuSlab,
+    /// One object, then the slab is deactivated (3.1 to 6.0).
+    Deactivate,
+    /// One object out of a listed slab (6.1).
+    Listed,
 }
 
 impl Rules {
-    /// First and last release whose behaviour is modelled.
-    pub const MODELLED: (KernelRelease, KernelRelease) =
-        (KernelRelease { major: 6, minor: 8, patch: 0 }, KernelRelease { major: 6, minor: 17, patch: u32::MAX });
-
-    /// Name of the generation, for reports.
-    pub const NAME: &str = "SLUB 6.8-6.17";
-
-    /// The rules for a release, or those of the nearest modelled one.
+    /// The rules of a release.
     #[must_use]
     pub fn of(release: KernelRelease) -> Self {
-        // The three changes are absent in 6.8 and present in 6.12; they are believed to be of 6.10.
-        let old = release < KernelRelease { major: 6, minor: 10, patch: 0 };
-        Self { extra_slab_at_limit_zero: old, misfit_counts_cpu_partial_alloc: old, requested_node_first: !old }
+        let since = |major, minor| release.since(major, minor);
+        // Three changes are absent in 6.8 and present in 6.12; they are believed to be of 6.10.
+        let before_6_10 = !since(6, 10);
+        Self {
+            generation: Generation::of(release),
+            slowpath_counted: match () {
+                () if since(3, 19) => SlowpathCounted::Once,
+                () if since(3, 1) => SlowpathCounted::PerCpuSlab,
+                () => SlowpathCounted::AtSuccess,
+            },
+            cpu_partial: match () {
+                () if since(7, 0) || !since(3, 2) => CpuPartial::Absent,
+                () if since(5, 16) => CpuPartial::Slabs,
+                () => CpuPartial::Objects,
+            },
+            cpu_partial_frozen: !since(6, 8),
+            extra_slab_at_limit_zero: before_6_10,
+            misfit_counts_cpu_partial_alloc: before_6_10,
+            requested_node_first: !before_6_10,
+            exhausted_is_bypassed: since(3, 1),
+            counts_node_mismatch: since(3, 1),
+            deactivation: match () {
+                () if since(5, 12) => Deactivation::Spliced,
+                () if since(3, 1) => Deactivation::Reversed,
+                () => Deactivation::OwnObjectsToHead,
+            },
+            // The exact release of the change from > to >= lies between 3.10 and 3.19; believed to be 3.16.
+            keep_empty: match () {
+                () if since(3, 16) => KeepEmpty::BelowMinPartial,
+                () if since(3, 1) => KeepEmpty::UpToMinPartial,
+                () => KeepEmpty::Never,
+            },
+            early_cpu_partial: since(3, 2) && !since(3, 6),
+            fastpath_counts_objects: since(6, 8),
+            bulk_pops_counted: since(6, 8),
+            bulk_slowpath_counted: since(5, 10),
+            debug: match () {
+                () if since(6, 1) => DebugPath::Listed,
+                () if since(3, 1) => DebugPath::Deactivate,
+                () => DebugPath::CpuSlab,
+            },
+            shrink_sorts_all: !since(4, 0),
+            kfence_free_is_slowpath: !since(6, 8),
+            free_traced_after: !since(5, 16),
+        }
     }
 
-    /// True if the release's own behaviour is modelled.
+    /// True if replays by these rules were compared with counters of a real kernel of the generation.
     #[must_use]
-    pub fn covers(release: KernelRelease) -> bool {
-        (Self::MODELLED.0..=Self::MODELLED.1).contains(&release)
+    pub fn is_verified(&self) -> bool {
+        // Kernels 5.10, 6.1, 6.12 and 7.2.
+        !matches!(self.generation, Generation::NoCpuPartial | Generation::OptInSheaves)
     }
 }

@@ -10,11 +10,13 @@
 //! | `alloc` | fast and slow path of allocation |
 //! | `free` | fast and slow path of freeing |
 //! | `cpu_partial` | CPU partial lists and their draining |
+//! | `debug` | caches with debugging, and `SLUB_TINY`: one object at a time |
 //! | `deactivate` | taking a cpu slab away; flushing and shrinking |
 //! | [`counters`] | the counters of `CONFIG_SLUB_STATS` |
 //! | [`gauges`] | the figures of sysfs |
 //! | `seed` | building the state of a running system |
 //! | `validate` | the conservation laws |
+//! | `view` | looking at slabs, for explanations |
 //!
 //! This is the deterministic model: operations of all CPUs come one after the other, so no operation
 //! ever loses a race.
@@ -24,6 +26,7 @@ pub mod cache;
 pub mod counters;
 mod cpu_partial;
 mod deactivate;
+mod debug;
 mod free;
 pub mod gauges;
 pub mod generation;
@@ -32,15 +35,17 @@ mod seed;
 pub mod sizing;
 pub mod slab;
 mod validate;
+mod view;
 
 #[cfg(test)]
 mod tests;
 
 pub use alloc::AllocRequest;
-pub use cache::{Cache, Topology};
+pub use cache::{Cache, CacheKind, Topology};
 pub use counters::{Counter, CpuCounts};
 pub use gauges::Gauges;
-pub use generation::Rules;
+pub use generation::{Generation, Rules};
 pub use seed::{Seed, SeedPlace};
 pub use slab::{Object, ObjectIndex, Place, SlabId};
 pub use validate::Violation;
+pub use view::SlabView;

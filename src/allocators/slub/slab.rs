@@ -66,6 +66,8 @@ pub(super) struct Slab {
     pub(super) objects: u16,
     pub(super) place: Place,
     pub(super) pages: Pages,
+    /// Free objects when the slab was put on a CPU partial list.
+    pub(super) parked_free: u16,
     /// Neighbours on a node partial list, or the next below on a CPU partial list.
     pub(super) next: SlabId,
     pub(super) prev: SlabId,
@@ -82,6 +84,8 @@ impl Slab {
 #[derive(Debug, Clone)]
 pub(super) struct SlabTable {
     slabs: Vec<Option<Slab>>,
+    /// By number: how many slabs have had it.
+    lives: Vec<u32>,
     unused: Vec<SlabId>,
     /// One row of links per slab.
     links: Vec<ObjectIndex>,
@@ -93,7 +97,26 @@ pub(super) struct SlabTable {
 
 impl SlabTable {
     pub(super) fn new(objects_per_slab: u16) -> Self {
-        Self { slabs: Vec::new(), unused: Vec::new(), links: Vec::new(), row: usize::from(objects_per_slab), count: 0, pages: 0 }
+        Self {
+            slabs: Vec::new(),
+            lives: Vec::new(),
+            unused: Vec::new(),
+            links: Vec::new(),
+            row: usize::from(objects_per_slab),
+            count: 0,
+            pages: 0,
+        }
+    }
+
+    /// How many slabs have had this number, the present one included.
+    #[inline]
+    pub(super) fn life(&self, id: SlabId) -> u32 {
+        self.lives[id.index()]
+    }
+
+    pub(super) fn life_at(&self, index: usize) -> Option<u32> {
+        self.slabs.get(index)?.as_ref()?;
+        self.lives.get(index).copied()
     }
 
     /// Number of slabs in existence (`nr_slabs`, over all nodes).
@@ -119,17 +142,20 @@ impl SlabTable {
             objects,
             place: Place::Transit,
             pages,
+            parked_free: 0,
             next: SlabId::NONE,
             prev: SlabId::NONE,
         };
         let id = match self.unused.pop() {
             Some(id) => {
                 self.slabs[id.index()] = Some(slab);
+                self.lives[id.index()] += 1;
                 id
             }
             None => {
                 let id = SlabId(u32::try_from(self.slabs.len()).expect("a trace has fewer than 2^32 operations"));
                 self.slabs.push(Some(slab));
+                self.lives.push(1);
                 self.links.resize(self.links.len() + self.row, NO_OBJECT);
                 id
             }

@@ -18,7 +18,7 @@ fn layout(object_size: u32) -> CacheLayout {
 }
 
 fn cache(layout: CacheLayout, cpus: u16) -> Cache {
-    Cache::new(0, layout, true, Rules::of(kernel().release), &Topology::uniform(cpus))
+    Cache::new(0, layout, CacheKind::CpuPartial, Rules::of(kernel().release), &Topology::uniform(cpus))
 }
 
 /// An object, however it was served.
@@ -119,7 +119,7 @@ fn deactivation_goes_to_the_tail_after_remote_frees() {
 fn a_node_mismatch_deactivates_the_cpu_slab() {
     let mut pages = UnlimitedPages::default();
     let topology = Topology::new(vec![0, 1]);
-    let mut cache = Cache::new(0, layout(192), true, Rules::of(kernel().release), &topology);
+    let mut cache = Cache::new(0, layout(192), CacheKind::CpuPartial, Rules::of(kernel().release), &topology);
     take(&mut cache, AllocRequest::on(0), &mut pages);
     let remote = AllocRequest { cpu: 0, node: Some(1), this_node_only: false };
     let object = take(&mut cache, remote, &mut pages);
@@ -216,7 +216,7 @@ proptest! {
         let mut pages = UnlimitedPages::default();
         let layout = CacheLayout { cpu_partial_slabs: limit, min_partial: 2, ..layout(object_size) };
         let release = KernelRelease { major: 6, minor: if new_rules { 12 } else { 8 }, patch: 0 };
-        let mut cache = Cache::new(0, layout, true, Rules::of(release), &Topology::new(vec![0, 0, 1, 1]));
+        let mut cache = Cache::new(0, layout, CacheKind::CpuPartial, Rules::of(release), &Topology::new(vec![0, 0, 1, 1]));
         let mut live: BTreeSet<Object> = BTreeSet::new();
         let (mut allocs, mut frees, mut slow_list_objects) = (0, 0, 0);
         for op in ops {
