@@ -48,6 +48,7 @@ impl Input {
             topology: self.setting.topology.clone(),
             page_bytes: self.setting.kernel.machine.page_bytes,
             samples,
+            pause_at: Vec::new(),
             check_every: 0,
         }
     }

@@ -65,6 +65,7 @@ impl Loaded {
             topology: self.setting.topology.clone(),
             page_bytes: self.setting.kernel.machine.page_bytes,
             samples,
+            pause_at: Vec::new(),
             check_every,
         };
         let pages = RecordedPages::new(self.plan.slab_orders.iter().cloned());

@@ -10,7 +10,7 @@ use super::op::{Op, What};
 use super::pairing::{NO_CACHE, Paired};
 use super::seeding::{self, Setting};
 use super::{Plan, Snapshots};
-use super::{silent, turns};
+use super::{places, silent, turns};
 use crate::allocators::slub::sizing::Kernel;
 
 pub(super) fn assemble(
@@ -26,12 +26,14 @@ pub(super) fn assemble(
     for op in &mut paired.ops {
         op.cache = identified.of_object[op.object as usize];
     }
+    ledger.add(Entry::DecidedEarlier, "", super::births::settle(&mut paired));
     let seen = paired.objects.len() as u32;
     turns::complete(&mut paired, &mut identified.of_object, kernel.machine.page_bytes.trailing_zeros());
     silent::place(&mut paired, seen);
     let setting = Setting { page_shift: kernel.machine.page_bytes.trailing_zeros(), boot_cpu: boot_cpu(recording) };
+    plan.kernel = places::find(&paired, &paired.ops, &plan.caches, setting.page_shift);
     plan.seeds = if paired.spans.knows_births() {
-        seeding::rebuild(&paired, &paired.ops, &plan.caches, snapshots.before, setting)
+        seeding::rebuild(&paired, &paired.ops, &plan.caches, &plan.kernel, snapshots.before, setting)
     } else {
         Vec::new()
     };

@@ -39,6 +39,8 @@ pub enum Entry {
     LiveAtEnd,
     /// Events of equal time on several CPUs that were put in the order that fits the live objects.
     TiesReordered,
+    /// Allocations of new slabs that were put before frees that came while they waited for pages.
+    DecidedEarlier,
     /// Allocations that failed.
     FailedAllocs,
     /// kfree() of NULL or of the zero-size pointer.
@@ -114,6 +116,11 @@ impl Entry {
             Self::TiesReordered => {
                 ("ties reordered", Inferred, "Events of equal time on several CPUs, put in the order that fits the live objects.")
             }
+            Self::DecidedEarlier => (
+                "allocations decided earlier",
+                Inferred,
+                "Allocations that took a new slab, put before the frees that came on their CPU while they waited for its pages.",
+            ),
             Self::FailedAllocs => ("failed allocations", Observed, "Allocations that returned NULL."),
             Self::NullFrees => ("frees of NULL", Observed, "kfree() of NULL or of the zero-size pointer: no operation."),
             Self::LargeAllocs => ("large kmalloc", Observed, "Beyond the largest class: served by the page allocator, not replayed."),

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `pairing` | pairs frees with allocations by address; drops what never reaches a slab |
 //! | `pages` | relates addresses to page events: the kernel's own slabs |
+//! | `births` | puts allocations of new slabs where they were decided |
 //! | `identity` | finds the cache of each object |
 //! | `buckets` | tells bucket caches from the kmalloc caches of the same sizes |
+//! | [`places`] | where the kernel had each object: for comparing address by address |
 //! | `caches` | lays the caches out and compares with a snapshot |
 //! | `seeding` | rebuilds the heap at the first event |
 //! | `turns` | finds allocations that were not traced by what a CPU leaves behind |
@@ -15,6 +17,7 @@
 //! | [`op`] | the compact operation |
 
 mod assemble;
+mod births;
 mod buckets;
 mod caches;
 mod identity;
@@ -22,6 +25,7 @@ pub mod ledger;
 pub mod op;
 mod pages;
 mod pairing;
+pub mod places;
 mod seeding;
 mod silent;
 mod turns;
@@ -37,6 +41,7 @@ use crate::allocators::slub::sizing::{Kernel, KernelRelease};
 pub use caches::{PlannedCache, SizingDifference};
 use ledger::{Entry, Ledger};
 pub use op::{Op, What};
+pub use places::{KernelPlaces, KernelSlab};
 pub use seeding::PlannedSeed;
 
 /// A trace, ready to be replayed.
@@ -48,6 +53,8 @@ pub struct Plan {
     pub ops: Vec<Op>,
     /// Number of objects that the operations speak of.
     pub objects: u32,
+    /// Where the kernel had each object.
+    pub kernel: KernelPlaces,
     /// Slabs that exist at the start.
     pub seeds: Vec<PlannedSeed>,
     /// By cache: the orders of the slabs that the kernel made during the trace, in their order, as far

@@ -100,6 +100,11 @@ impl Spans {
         }
     }
 
+    /// True if this is the first object seen in a slab made during the trace.
+    pub(super) fn is_first(&self, span: u32, object: u32) -> bool {
+        self.spans.get(span as usize).is_some_and(|span| span.is_born && span.object == object)
+    }
+
     /// The span that an object is in.
     pub(super) fn of(&mut self, ptr: u64, object: u32) -> u32 {
         let page = ptr >> self.page_shift;

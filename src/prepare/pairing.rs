@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 use slubreplay_parsers::event::{Alloc, AllocCall, Body, Event, Free, FreeCall, MarkId, NameId};
 use slubreplay_parsers::recording::Recording;
 
+use super::births::Birth;
 use super::ledger::{Entry, Ledger};
 use super::op::{Op, What};
 use super::pages::Spans;
@@ -64,6 +65,8 @@ pub(super) struct Paired {
     pub(super) keys: Vec<Key>,
     pub(super) spans: Spans,
     pub(super) marks: Vec<MarkAt>,
+    /// Allocations that took the first object of a new slab while other operations were going on.
+    pub(super) births: Vec<Birth>,
     /// Slabs made during the trace whose pages went back.
     pub(super) releases: Vec<Release>,
 }
@@ -138,6 +141,8 @@ struct Pairing {
     live: FxHashMap<u64, Live>,
     key_numbers: FxHashMap<Key, u32>,
     counts: FxHashMap<Entry, u64>,
+    /// By thread (every CPU has an idle thread of number 0): operations when it was last seen outside of interrupts.
+    last_seen: FxHashMap<(i32, u16), usize>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -154,7 +159,14 @@ impl Pairing {
     fn new(recording: &Recording, setting: Setting) -> Self {
         let slab_events = recording.event_count() as usize;
         let paired = Paired { ops: Vec::with_capacity(slab_events), spans: Spans::new(recording, setting.page_bytes), ..Paired::default() };
-        Self { setting, paired, live: FxHashMap::default(), key_numbers: FxHashMap::default(), counts: FxHashMap::default() }
+        Self {
+            setting,
+            paired,
+            live: FxHashMap::default(),
+            key_numbers: FxHashMap::default(),
+            counts: FxHashMap::default(),
+            last_seen: FxHashMap::default(),
+        }
     }
 
     /// Takes events of equal time, sorted by CPU: each CPU's own order stays; among CPUs the lowest whose next
@@ -184,8 +196,14 @@ impl Pairing {
 
     fn event(&mut self, event: &Event) {
         match event.body {
-            Body::Alloc(alloc) => self.alloc(event, alloc),
-            Body::Free(free) => self.free(event, free),
+            Body::Alloc(alloc) => {
+                self.alloc(event, alloc);
+                self.seen(event);
+            }
+            Body::Free(free) => {
+                self.free(event, free);
+                self.seen(event);
+            }
             Body::PageAlloc(page) => self.paired.spans.page_alloc(page),
             Body::PageFree { pfn, order } => self.page_free(event, pfn, order),
             Body::Mark(mark) => self.paired.marks.push(MarkAt { ops: self.paired.ops.len(), mark }),
@@ -202,6 +220,13 @@ impl Pairing {
         }
         let key = self.key_of(alloc);
         let object = self.new_object(alloc.ptr, Some(key));
+        let is_birth = self.paired.spans.is_first(self.paired.objects[object as usize].span, object);
+        if is_birth
+            && !Self::is_in_interrupt(event)
+            && let Some(&since) = self.last_seen.get(&Self::thread(event))
+        {
+            self.paired.births.push(Birth { at: self.paired.ops.len(), since });
+        }
         if let Some(Live::Object(old)) = self.live.insert(alloc.ptr, Live::Object(object)) {
             self.op(event, old, What::FREED.implied());
         }
@@ -215,6 +240,20 @@ impl Pairing {
             what,
             node: i16::try_from(alloc.node).unwrap_or(-1),
         });
+    }
+
+    fn thread(event: &Event) -> (i32, u16) {
+        (event.pid, if event.pid == 0 { event.cpu } else { 0 })
+    }
+
+    fn is_in_interrupt(event: &Event) -> bool {
+        event.context.in_hardirq() || event.context.in_softirq()
+    }
+
+    fn seen(&mut self, event: &Event) {
+        if !Self::is_in_interrupt(event) {
+            self.last_seen.insert(Self::thread(event), self.paired.ops.len());
+        }
     }
 
     fn large(&mut self, event: &Event, alloc: Alloc) {

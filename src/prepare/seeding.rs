@@ -10,6 +10,7 @@ use slubreplay_parsers::capture::SlabSnapshot;
 use super::caches::PlannedCache;
 use super::op::Op;
 use super::pairing::{NO_CACHE, Paired};
+use super::places::{KernelPlaces, KernelSlab};
 use crate::allocators::slub::{ObjectIndex, SeedPlace};
 
 /// A slab that exists at the start, with the objects of the trace that are live in it.
@@ -21,6 +22,8 @@ pub struct PlannedSeed {
     pub free: Vec<ObjectIndex>,
     /// Where the slab is.
     pub place: SeedPlace,
+    /// The slab in the kernel.
+    pub slab: Option<KernelSlab>,
     /// CPU that used it first.
     pub cpu: u16,
     /// Objects live at the start, by number, and their places.
@@ -50,6 +53,7 @@ pub(super) fn rebuild(
     paired: &Paired,
     ops: &[Op],
     caches: &[PlannedCache],
+    places: &KernelPlaces,
     before: Option<&SlabSnapshot>,
     setting: Setting,
 ) -> Vec<PlannedSeed> {
@@ -70,7 +74,14 @@ pub(super) fn rebuild(
             continue;
         }
         let slab = *by_base.entry((op.cache, object.ptr & !slab_mask)).or_insert_with(|| {
-            let seed = PlannedSeed { cache: op.cache, free: Vec::new(), place: SeedPlace::NodePartial, cpu: op.cpu, live: Vec::new() };
+            let seed = PlannedSeed {
+                cache: op.cache,
+                free: Vec::new(),
+                place: SeedPlace::NodePartial,
+                slab: places.slab(op.object),
+                cpu: op.cpu,
+                live: Vec::new(),
+            };
             slabs.push(OldSlab { seed, used: vec![false; layout.objects as usize], first_alloc_cpu: None });
             slabs.len() - 1
         });

@@ -1,10 +1,11 @@
 //! Drives the caches by a plan.
 
+use super::agreement::Agreement;
 use super::observe::{Observer, Timeline, TimelineSample};
 use super::outcome::{CacheOutcome, CacheState, Outcome};
 use crate::allocators::slub::{AllocRequest, Cache, Object, Rules, Seed, SlabId, Topology, Violation};
 use crate::mem::{PageRequest, PageSource};
-use crate::prepare::{Op, Plan};
+use crate::prepare::{KernelSlab, Op, Plan};
 
 /// How to replay.
 #[derive(Debug, Clone)]
@@ -17,8 +18,33 @@ pub struct Setup {
     pub page_bytes: u32,
     /// Moments at which the state of all caches is kept; 0 for none.
     pub samples: u32,
+    /// Positions of operations before which the observer looks at the caches, in ascending order.
+    pub pause_at: Vec<usize>,
     /// Check the conservation laws this often, in operations, and at the end; 0 for never.
     pub check_every: u64,
+}
+
+/// The caches just before an operation.
+#[derive(Debug)]
+pub struct Paused<'a> {
+    /// Position of the operation in the plan.
+    pub position: usize,
+    caches: &'a [Cache],
+    agreement: &'a Agreement,
+}
+
+impl Paused<'_> {
+    /// A cache by its number.
+    #[must_use]
+    pub fn cache(&self, number: usize) -> Option<&Cache> {
+        self.caches.get(number)
+    }
+
+    /// The kernel's slab that a slab of the replay stands for.
+    #[must_use]
+    pub fn kernel_slab(&self, number: usize, slab: SlabId) -> Option<KernelSlab> {
+        self.agreement.kernel_slab(number, self.caches.get(number)?, Object { slab, index: 0 })
+    }
 }
 
 /// A replay that could not go on: a bug in the model.
@@ -51,6 +77,7 @@ pub struct Engine<'a, P> {
     outcome: Outcome,
     timeline: Timeline,
     scratch: Vec<u16>,
+    agreement: Agreement,
 }
 
 /// What the engine keeps per cache beside the allocator's own counters.
@@ -81,7 +108,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
     pub fn new(plan: &'a Plan, setup: &'a Setup, pages: P) -> Self {
         let caches: Vec<Cache> = (0..)
             .zip(&plan.caches)
-            .map(|(number, cache)| Cache::new(number, cache.layout, cache.has_cpu_partial, setup.rules, &setup.topology))
+            .map(|(number, cache)| Cache::new(number, cache.layout, cache.kind, setup.rules, &setup.topology))
             .collect();
         let mut engine = Self {
             plan,
@@ -93,6 +120,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
             timeline: Timeline { caches: vec![Vec::new(); caches.len()], ..Timeline::default() },
             caches,
             scratch: Vec::new(),
+            agreement: Agreement::new(plan),
         };
         engine.seed();
         engine
@@ -109,6 +137,9 @@ impl<'a, P: PageSource> Engine<'a, P> {
             let slab = cache.seed(&Seed { pages, free: planned.free.clone(), place: planned.place });
             for &(object, index) in &planned.live {
                 self.objects[object as usize] = Some((Object { slab, index }, 0));
+            }
+            if let Some(kernel) = planned.slab {
+                self.agreement.seeded(number, cache, Object { slab, index: 0 }, kernel);
             }
             tally.live += planned.live.len() as u64;
             tally.unknown_live += (cache.layout().objects as usize - planned.free.len() - planned.live.len()) as u64;
@@ -128,6 +159,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
         let plan = self.plan;
         let mut marks = plan.marks.iter().peekable();
         let mut next_check = self.setup.check_every;
+        let mut pauses = self.setup.pause_at.iter().peekable();
         observer.begin(&|cache| self.state(cache));
         let mut sampler = Sampler::new(plan, self.setup.samples);
         let mut position = 0;
@@ -139,7 +171,10 @@ impl<'a, P: PageSource> Engine<'a, P> {
             while let Some(moment) = sampler.due(op.time_ns) {
                 self.sample(moment);
             }
-            position = self.step(position, op);
+            while pauses.next_if(|&&at| at <= position).is_some() {
+                observer.pause(&Paused { position, caches: &self.caches, agreement: &self.agreement });
+            }
+            position = self.step(position, op, observer);
             if position - reported >= PROGRESS_EVERY {
                 reported = position;
                 observer.progress(position as u64);
@@ -165,7 +200,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
 
     /// Does the operation at `position` and returns the position after it.
     #[inline]
-    fn step(&mut self, position: usize, op: &Op) -> usize {
+    fn step(&mut self, position: usize, op: &Op, observer: &mut dyn Observer) -> usize {
         if op.what.list_goes_on() {
             return self.free_list(position);
         }
@@ -182,13 +217,13 @@ impl<'a, P: PageSource> Engine<'a, P> {
                 None => self.outcome.skipped_frees += 1,
             }
         } else {
-            self.alloc(op);
+            self.alloc(position, op, observer);
         }
         position + 1
     }
 
     #[inline]
-    fn alloc(&mut self, op: &Op) {
+    fn alloc(&mut self, position: usize, op: &Op, observer: &mut dyn Observer) {
         let number = usize::from(op.cache);
         let node = u16::try_from(op.node).ok();
         let request = AllocRequest { cpu: op.cpu, node, this_node_only: op.what.is_this_node_only() };
@@ -197,6 +232,9 @@ impl<'a, P: PageSource> Engine<'a, P> {
             self.outcome.failed_allocs += 1;
             return;
         };
+        if !self.agreement.allocated((position, op.time_ns), number, cache, object, &self.plan.kernel, op.object) {
+            observer.diverged(position);
+        }
         let tally = &mut self.tallies[number];
         tally.allocs += 1;
         tally.requested_bytes += u64::from(op.requested_bytes);
@@ -298,6 +336,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
                 let tally = self.tallies[number];
                 CacheOutcome {
                     end: self.state(number).unwrap_or_default(),
+                    agreement: self.agreement.of_cache(number),
                     allocs: tally.allocs,
                     frees: tally.frees,
                     requested_bytes: tally.requested_bytes,

@@ -2,10 +2,12 @@
 //!
 //! The same plan gives the same outcome bit for bit on every run and machine.
 
+mod agreement;
 mod engine;
 mod observe;
 mod outcome;
 
-pub use engine::{Engine, ReplayError, Setup};
+pub use agreement::CacheAgreement;
+pub use engine::{Engine, Paused, ReplayError, Setup};
 pub use observe::{NoObserver, Observer, Timeline, TimelineSample};
 pub use outcome::{CacheOutcome, CacheState, Outcome, PathCounts};

@@ -1,5 +1,6 @@
 //! Looking on while a replay runs.
 
+use super::engine::Paused;
 use super::outcome::CacheState;
 
 /// Is told of what happens during a replay.
@@ -9,6 +10,12 @@ pub trait Observer {
 
     /// A marker of the trace was reached. `state` gives the state of a cache by its number.
     fn mark(&mut self, text: &str, state: &dyn Fn(usize) -> Option<CacheState>);
+
+    /// The operation at one of [`super::Setup::pause_at`] is about to be done.
+    fn pause(&mut self, _at: &Paused<'_>) {}
+
+    /// An object came from another slab than the kernel's, by the operation at this position.
+    fn diverged(&mut self, _position: usize) {}
 
     /// Operations done so far; called every few thousand.
     fn progress(&mut self, operations: u64);

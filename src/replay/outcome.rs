@@ -1,5 +1,6 @@
 //! What a replay found, in plain structures.
 
+use super::agreement::CacheAgreement;
 use crate::allocators::slub::{Counter, CpuCounts, Gauges};
 
 /// The figures of a whole replay.
@@ -20,6 +21,8 @@ pub struct Outcome {
 pub struct CacheOutcome {
     /// Counters and gauges at the end.
     pub end: CacheState,
+    /// How far objects came from the slabs that the kernel took them from.
+    pub agreement: CacheAgreement,
     /// Allocations replayed.
     pub allocs: u64,
     /// Frees replayed.

@@ -5,7 +5,9 @@
 //! `begin` and `end`), so each cache is compared as it was at its own marker.
 
 mod compare;
+mod explain;
 mod marks;
 
 pub use compare::{CacheVerdict, Row, Summary, Verification, compare};
+pub use explain::{Divergences, Explainer};
 pub use marks::SnapshotMarks;

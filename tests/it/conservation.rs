@@ -33,7 +33,8 @@ fn replay(name: &str) -> Replayed {
     let setting = Setting::resolve(Wishes::default(), &recording, Some(&capture)).expect("a setting");
     let plan = prepare(&recording, &setting.kernel, Snapshots { before: capture.before.as_ref(), after: capture.after.as_ref() });
     let page_bytes = setting.kernel.machine.page_bytes;
-    let setup = Setup { rules: setting.rules, topology: setting.topology, page_bytes, samples: 0, check_every: 100_000 };
+    let setup =
+        Setup { rules: setting.rules, topology: setting.topology, page_bytes, samples: 0, pause_at: Vec::new(), check_every: 100_000 };
     let (outcome, _) = Engine::new(&plan, &setup, UnlimitedPages::default()).run(&mut NoObserver).expect("all laws hold");
     Replayed { oracle: Oracle::of(&recording, &Snapshot::read(&dir, "slab.after")), plan, outcome }
 }
