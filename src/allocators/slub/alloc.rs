@@ -15,13 +15,31 @@ pub struct AllocRequest {
     pub node: Option<u16>,
     /// No other node will do (`__GFP_THISNODE`).
     pub this_node_only: bool,
+    /// What the caller lets the allocator do.
+    pub caller: Caller,
+    /// No new sheaf may be made for this (the mark "no recursion"): it is the allocation of a sheaf of a kmalloc cache.
+    pub no_sheaf: bool,
+}
+
+/// What a caller lets the allocator do, as far as sheaves ask.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Caller {
+    /// `kmalloc_nolock()`: not even wait for a lock.
+    NoLock,
+    /// Neither reclaim nor wake kswapd: no reclaim bit in its gfp.
+    NoReclaim,
+    /// Wake kswapd, but not sleep.
+    Atomic,
+    /// Sleep.
+    #[default]
+    Blocking,
 }
 
 impl AllocRequest {
     /// A request without a node.
     #[must_use]
     pub fn on(cpu: u16) -> Self {
-        Self { cpu, node: None, this_node_only: false }
+        Self { cpu, node: None, this_node_only: false, caller: Caller::Blocking, no_sheaf: false }
     }
 }
 
@@ -29,6 +47,12 @@ impl Cache {
     /// Allocates one object; also says whether the slow path was taken. `None` if there is no memory.
     #[inline]
     pub fn alloc(&mut self, request: AllocRequest, pages: &mut dyn PageSource) -> Option<(Object, bool)> {
+        if self.sheaves.is_some() { self.alloc_by_sheaf(request, pages) } else { self.alloc_by_cpu_slab(request, pages) }
+    }
+
+    /// Allocation without sheaves, or behind them in 6.18 and 6.19.
+    #[inline]
+    pub(super) fn alloc_by_cpu_slab(&mut self, request: AllocRequest, pages: &mut dyn PageSource) -> Option<(Object, bool)> {
         let cpu = &mut self.cpus[usize::from(request.cpu)];
         let (slab, index) = (cpu.slab, cpu.freelist);
         if index != NO_OBJECT && request.node.is_none_or(|node| self.slabs[slab].pages.node == node) {
@@ -85,7 +109,7 @@ impl Cache {
     }
 
     /// Detaches a slab's whole freelist: from its point of view all objects are in use now.
-    fn take_freelist(&mut self, slab: SlabId) -> ObjectIndex {
+    pub(super) fn take_freelist(&mut self, slab: SlabId) -> ObjectIndex {
         let slab = &mut self.slabs[slab];
         slab.inuse = slab.objects;
         std::mem::replace(&mut slab.freelist, NO_OBJECT)
@@ -196,7 +220,7 @@ impl Cache {
 
     /// `allocate_slab()`: the preferred order without effort, then the minimum order with all that the
     /// caller allows.
-    fn new_slab(&mut self, request: AllocRequest, opportunistic: bool, pages: &mut dyn PageSource) -> Option<SlabId> {
+    pub(super) fn new_slab(&mut self, request: AllocRequest, opportunistic: bool, pages: &mut dyn PageSource) -> Option<SlabId> {
         let node = request.node.unwrap_or_else(|| self.topology.node_of(request.cpu));
         let this_node_only = request.node.is_some() && request.this_node_only;
         let ask = |order: u32, opportunistic| PageRequest { owner: self.owner, order: order as u8, node, this_node_only, opportunistic };

@@ -11,6 +11,7 @@
 //! | `free` | fast and slow path of freeing |
 //! | `cpu_partial` | CPU partial lists and their draining |
 //! | `deactivate` | taking a cpu slab away; flushing and shrinking |
+//! | [`sheaf`] | sheaves and barns, and slabs as they are used behind them |
 //! | [`counters`] | the counters of `CONFIG_SLUB_STATS` |
 //! | [`gauges`] | the figures of sysfs |
 //! | `seed` | building the state of a running system |
@@ -29,6 +30,7 @@ pub mod gauges;
 pub mod generation;
 mod node;
 mod seed;
+pub mod sheaf;
 pub mod sizing;
 pub mod slab;
 mod validate;
@@ -36,11 +38,12 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
-pub use alloc::AllocRequest;
+pub use alloc::{AllocRequest, Caller};
 pub use cache::{Cache, Topology};
 pub use counters::{Counter, CpuCounts};
 pub use gauges::Gauges;
-pub use generation::Rules;
+pub use generation::{RefillBy, Rules, SheafRules};
 pub use seed::{Seed, SeedPlace};
+pub use sheaf::{ParkedObjects, PrefilledSheaf, RcuFree, RcuSheaf, SheafPlace, SheafRequest};
 pub use slab::{Object, ObjectIndex, Place, SlabId};
 pub use validate::Violation;
