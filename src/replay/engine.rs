@@ -226,7 +226,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
     fn alloc(&mut self, position: usize, op: &Op, observer: &mut dyn Observer) {
         let number = usize::from(op.cache);
         let node = u16::try_from(op.node).ok();
-        let request = AllocRequest { cpu: op.cpu, node, this_node_only: op.what.is_this_node_only() };
+        let request = AllocRequest { node, this_node_only: op.what.is_this_node_only(), ..AllocRequest::on(op.cpu) };
         let cache = &mut self.caches[number];
         let Some((object, slow)) = cache.alloc(request, &mut self.pages) else {
             self.outcome.failed_allocs += 1;

@@ -52,7 +52,10 @@ impl Cache {
         slab.inuse = slab.objects;
         slab.place = Place::Full;
         slab.freelist = NO_OBJECT;
-        if let SeedPlace::Cpu(cpu) = seed.place
+        self.seeded_in_use += u64::from(slab.objects) - free.len() as u64;
+        let place = if self.has_cpu_slabs() { seed.place } else { SeedPlace::NodePartial };
+        let slab = &mut self.slabs[id];
+        if let SeedPlace::Cpu(cpu) = place
             && self.cpus[usize::from(cpu)].slab.is_none()
         {
             slab.place = Place::Cpu(cpu);
@@ -65,7 +68,7 @@ impl Cache {
         }
         slab.inuse -= free.len() as u16;
         slab.freelist = head;
-        match seed.place {
+        match place {
             SeedPlace::CpuPartial(cpu) => self.push_cpu_partial(cpu, id),
             SeedPlace::Cpu(_) | SeedPlace::NodePartial => self.add_partial(id, End::Tail),
         }

@@ -121,7 +121,7 @@ fn a_node_mismatch_deactivates_the_cpu_slab() {
     let topology = Topology::new(vec![0, 1]);
     let mut cache = Cache::new(0, layout(192), CacheKind::CpuPartial, Rules::of(kernel().release), &topology);
     take(&mut cache, AllocRequest::on(0), &mut pages);
-    let remote = AllocRequest { cpu: 0, node: Some(1), this_node_only: false };
+    let remote = AllocRequest { node: Some(1), ..AllocRequest::on(0) };
     let object = take(&mut cache, remote, &mut pages);
     assert_eq!(cache.slabs[object.slab].pages.node, 1);
     let seen = ["alloc_node_mismatch", "deactivate_to_head", "alloc_slab"]
@@ -222,7 +222,7 @@ proptest! {
         for op in ops {
             match op {
                 Op::Alloc { cpu, node } => {
-                    let object = take(&mut cache, AllocRequest { cpu, node, this_node_only: false }, &mut pages);
+                    let object = take(&mut cache, AllocRequest { node, ..AllocRequest::on(cpu) }, &mut pages);
                     prop_assert!(live.insert(object), "handed out twice: {object:?}");
                     allocs += 1;
                 }
