@@ -19,10 +19,12 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, reason = "tests may panic"))]
 
+mod blocks;
 pub mod capture;
 pub mod error;
 pub mod event;
 pub mod eventformat;
+mod joining;
 pub mod kmem;
 pub mod mapped;
 pub mod merge;
