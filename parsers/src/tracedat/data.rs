@@ -265,6 +265,7 @@ fn joined(parts: Vec<Numbered>) -> Vec<Event> {
 
 fn describe(trace: &TraceDat, buffer: &Buffer, decoder: &Decoder, recording: &mut Recording) {
     let contents = &trace.contents;
+    let uname = |word: usize| contents.options.uname.split_whitespace().nth(word).unwrap_or_default().to_owned();
     let codec = match contents.preamble.version {
         7 => format!(" ({})", contents.preamble.codec.name()),
         _ => String::new(),
@@ -273,13 +274,15 @@ fn describe(trace: &TraceDat, buffer: &Buffer, decoder: &Decoder, recording: &mu
     let clock = if buffer.clock.is_empty() { options_clock(&contents.options.clock) } else { buffer.clock.clone() };
     recording.info = Info {
         format: format!("trace.dat v{}{codec}", contents.preamble.version),
-        kernel: contents.options.uname.split_whitespace().nth(2).unwrap_or_default().to_owned(),
+        kernel: uname(2),
+        hostname: uname(1),
         cpus: contents.options.cpu_count.unwrap_or(0).max(seen),
         clock,
         long_bytes: contents.blocks.header_page.long_bytes as u8,
         big_endian: contents.preamble.endian == crate::parse::Endian::Big,
         buffer: buffer.name.clone(),
         other_buffers: contents.buffers.iter().filter(|other| *other != buffer).map(|other| other.name.clone()).collect(),
+        ..Info::default()
     };
     let overruns = contents.options.ring_overruns.get(&buffer.name).copied().unwrap_or(0);
     recording.accounting.ring_overruns = overruns;

@@ -20,7 +20,7 @@ mod v6;
 mod v7;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 
@@ -76,8 +76,11 @@ impl TraceDat {
     ///
     /// If the file cannot be read, is not a trace.dat of a known version, or a header is damaged.
     pub fn open(path: &Path) -> Result<Self, TraceError> {
-        let file = MappedFile::open(path)?;
-        let contents = read_headers(&file).map_err(|error| error.at(path));
+        Self::read(MappedFile::open(path)?)
+    }
+
+    pub(crate) fn read(file: MappedFile) -> Result<Self, TraceError> {
+        let contents = read_headers(&file).map_err(|error| error.at(file.path()));
         // A header cut off by a shrinking file looks damaged; the true cause is the better message.
         file.check()?;
         Ok(Self { contents: contents?, file })
