@@ -281,6 +281,12 @@ impl Rules {
         }
     }
 
+    /// True if CPUs have slabs of their own (up to 6.19).
+    #[must_use]
+    pub fn has_cpu_slabs(&self) -> bool {
+        self.sheaves.is_none_or(|sheaves| sheaves.cpu_slabs)
+    }
+
     /// True if replays by these rules were compared with counters of a real kernel of the generation.
     #[must_use]
     pub fn is_verified(&self) -> bool {
