@@ -37,7 +37,8 @@ pub(super) fn assemble(
         rcu_sheaves::place(&mut paired, &plan.caches);
         sheaf_memory::mark(&mut paired, &plan.caches);
     }
-    let setting = Setting { page_shift: kernel.machine.page_bytes.trailing_zeros(), boot_cpu: boot_cpu(recording) };
+    let setting =
+        Setting { page_shift: kernel.machine.page_bytes.trailing_zeros(), boot_cpu: boot_cpu(recording), rules: Rules::of(kernel.release) };
     plan.kernel = places::find(&paired, &paired.ops, &plan.caches, setting.page_shift);
     plan.seeds = if paired.spans.knows_births() {
         seeding::rebuild(&paired, &paired.ops, &plan.caches, &plan.kernel, snapshots.before, setting)

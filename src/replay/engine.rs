@@ -134,7 +134,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
             let node = self.setup.topology.node_of(planned.cpu.min(self.setup.topology.cpus() - 1));
             let request = PageRequest { owner: NO_OWNER, order, node, this_node_only: false, opportunistic: false };
             let Some(pages) = self.pages.alloc(request) else { continue };
-            let slab = cache.seed(&Seed { pages, free: planned.free.clone(), place: planned.place });
+            let slab = cache.seed(&Seed { pages, free: planned.free.clone(), own: planned.own, place: planned.place });
             for &(object, index) in &planned.live {
                 self.objects[object as usize] = Some((Object { slab, index }, 0));
             }

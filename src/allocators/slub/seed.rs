@@ -12,6 +12,8 @@ pub struct Seed {
     pub pages: Pages,
     /// Free objects in the order in which they will be handed out.
     pub free: Vec<ObjectIndex>,
+    /// Of a cpu slab: how many of the free objects are on the CPU's own freelist; the others are on the slab's. `None` for all.
+    pub own: Option<usize>,
     /// Where the slab is.
     pub place: SeedPlace,
 }
@@ -20,7 +22,7 @@ pub struct Seed {
 /// is a cpu slab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SeedPlace {
-    /// The cpu slab of this CPU, all free objects on the CPU's own freelist.
+    /// The cpu slab of this CPU.
     Cpu(u16),
     /// On this CPU's partial list, on top of those seeded before it.
     CpuPartial(u16),
@@ -59,8 +61,14 @@ impl Cache {
             && self.cpus[usize::from(cpu)].slab.is_none()
         {
             slab.place = Place::Cpu(cpu);
-            let own = &mut self.cpus[usize::from(cpu)];
-            (own.slab, own.freelist) = (id, head);
+            let (own, remote) = free.split_at(seed.own.unwrap_or(free.len()).min(free.len()));
+            slab.inuse -= remote.len() as u16;
+            slab.freelist = remote.first().copied().unwrap_or(NO_OBJECT);
+            if let Some(&last) = own.last() {
+                self.slabs.set_link(id, last, NO_OBJECT);
+            }
+            let cpu = &mut self.cpus[usize::from(cpu)];
+            (cpu.slab, cpu.freelist) = (id, own.first().copied().unwrap_or(NO_OBJECT));
             return id;
         }
         if head == NO_OBJECT {

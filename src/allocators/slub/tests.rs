@@ -176,9 +176,9 @@ fn seeded_slabs_are_used_in_their_order() {
     let mut pages = UnlimitedPages::default();
     let mut cache = cache(layout(192), 1);
     let at = |pfn| crate::mem::Pages { pfn, order: 0, node: 0 };
-    let own = cache.seed(&Seed { pages: at(1), free: vec![5, 3, 3, 999], place: SeedPlace::Cpu(0) });
-    let parked = cache.seed(&Seed { pages: at(2), free: vec![7], place: SeedPlace::NodePartial });
-    let full = cache.seed(&Seed { pages: at(3), free: vec![], place: SeedPlace::NodePartial });
+    let own = cache.seed(&Seed { pages: at(1), free: vec![5, 3, 3, 999], own: None, place: SeedPlace::Cpu(0) });
+    let parked = cache.seed(&Seed { pages: at(2), free: vec![7], own: None, place: SeedPlace::NodePartial });
+    let full = cache.seed(&Seed { pages: at(3), free: vec![], own: None, place: SeedPlace::NodePartial });
     assert_eq!(cache.slabs[full].place, Place::Full);
     let got: Vec<Object> = (0..3).map(|_| take(&mut cache, AllocRequest::on(0), &mut pages)).collect();
     assert_eq!(got, [Object { slab: own, index: 5 }, Object { slab: own, index: 3 }, Object { slab: parked, index: 7 }]);

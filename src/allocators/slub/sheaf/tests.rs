@@ -46,14 +46,14 @@ fn assert_counts(cache: &Cache, expected: &[(Counter, u64)]) {
 /// A seeded slab on its node's list; returns its free objects.
 fn seed(cache: &mut Cache, pfn: u64, node: u16, free: &[ObjectIndex]) -> Vec<Object> {
     let pages = Pages { pfn, order: cache.layout.order as u8, node };
-    let slab = cache.seed(&Seed { pages, free: free.to_vec(), place: SeedPlace::NodePartial });
+    let slab = cache.seed(&Seed { pages, free: free.to_vec(), own: None, place: SeedPlace::NodePartial });
     free.iter().map(|&index| Object { slab, index }).collect()
 }
 
 /// Objects of a new slab that are in use for it.
 fn seed_used(cache: &mut Cache, pfn: u64, node: u16) -> Vec<Object> {
     let pages = Pages { pfn, order: cache.layout.order as u8, node };
-    let slab = cache.seed(&Seed { pages, free: vec![], place: SeedPlace::NodePartial });
+    let slab = cache.seed(&Seed { pages, free: vec![], own: None, place: SeedPlace::NodePartial });
     (0..cache.layout.objects as u16).map(|index| Object { slab, index }).collect()
 }
 
