@@ -39,9 +39,7 @@ pub(super) fn plan(input: Input, wishes: Wishes, path: &Path) -> Result<Loaded, 
         return Err(Failure::input(error).hint("record with `trace-cmd record -e kmem -C global COMMAND`"));
     }
     let setting = Setting::resolve(wishes, &recording, capture.as_ref()).map_err(Failure::input)?;
-    let snapshots = capture
-        .as_ref()
-        .map_or_else(Snapshots::default, |capture| Snapshots { before: capture.before.as_ref(), after: capture.after.as_ref() });
+    let snapshots = capture.as_ref().map_or_else(Snapshots::default, Snapshots::of);
     let plan = prepare(&recording, &setting.kernel, snapshots);
     let facts = Recording { streams: Vec::new(), ..recording };
     Ok(Loaded { capture, facts, setting, plan })
@@ -68,7 +66,7 @@ impl Loaded {
             pause_at: Vec::new(),
             check_every,
         };
-        let pages = RecordedPages::new(self.plan.slab_orders.iter().cloned());
+        let pages = RecordedPages::new(self.plan.recorded_slabs.iter().cloned());
         let replayed = Engine::new(&self.plan, &setup, pages).run(observer);
         replayed.map_err(|error| Failure::outside(error).hint("this is a bug in slubreplay; please report it"))
     }

@@ -37,11 +37,12 @@ mod turns;
 #[cfg(test)]
 mod tests;
 
-use slubreplay_parsers::capture::SlabSnapshot;
+use slubreplay_parsers::capture::{Capture, NodeMemory, SlabSnapshot};
 use slubreplay_parsers::recording::Recording;
 
 use crate::allocators::slub::sizing::kmalloc::{self, GfpBits};
 use crate::allocators::slub::sizing::{Kernel, KernelRelease};
+use crate::mem::RecordedSlab;
 pub use caches::{PlannedCache, SizingDifference};
 use ledger::{Entry, Ledger};
 pub use op::{Op, What};
@@ -61,9 +62,9 @@ pub struct Plan {
     pub kernel: KernelPlaces,
     /// Slabs that exist at the start.
     pub seeds: Vec<PlannedSeed>,
-    /// By cache: the orders of the slabs that the kernel made during the trace, in their order, as far
-    /// as page events show them.
-    pub slab_orders: Vec<Vec<u8>>,
+    /// By cache: the slabs that the kernel made during the trace, in their order, as far as page events
+    /// show them.
+    pub recorded_slabs: Vec<Vec<RecordedSlab>>,
     /// Markers: (operations before it, text).
     pub marks: Vec<(usize, String)>,
     /// What was observed and what was inferred.
@@ -81,9 +82,17 @@ pub struct Snapshots<'a> {
     pub before: Option<&'a SlabSnapshot>,
     /// Near the end.
     pub after: Option<&'a SlabSnapshot>,
+    /// Page frames of each node, if there are several.
+    pub memory: &'a [NodeMemory],
 }
 
 impl<'a> Snapshots<'a> {
+    /// Those of a capture.
+    #[must_use]
+    pub fn of(capture: &'a Capture) -> Self {
+        Self { before: capture.before.as_ref(), after: capture.after.as_ref(), memory: &capture.machine.memory }
+    }
+
     /// The later one that there is: it knows all caches that were created meanwhile.
     #[must_use]
     pub fn latest(self) -> Option<&'a SlabSnapshot> {
@@ -104,7 +113,7 @@ pub fn prepare(recording: &Recording, kernel: &Kernel, snapshots: Snapshots<'_>)
         reclaim_bits: if kernel.release >= since(4, 4) { Some((0x400, 0x800)) } else { None },
         this_node_bit: if kernel.release >= since(5, 4) { 0x20_0000 } else { 0x4_0000 },
     };
-    let paired = pairing::pair(recording, setting, &mut ledger);
+    let paired = pairing::pair(recording, setting, snapshots.memory, &mut ledger);
     let identified = identity::identify(&paired, recording, kernel, snapshot, &mut ledger);
     account_losses(recording, &mut ledger);
     let mut plan = assemble::assemble(paired, identified, recording, kernel, snapshots, ledger);

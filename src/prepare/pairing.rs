@@ -1,6 +1,7 @@
 //! Events to operations on objects: pairs every free with its allocation, by address alone.
 
 use rustc_hash::FxHashMap;
+use slubreplay_parsers::capture::NodeMemory;
 use slubreplay_parsers::event::{Alloc, AllocCall, Body, Event, Free, FreeCall, MarkId, NameId};
 use slubreplay_parsers::recording::Recording;
 
@@ -134,8 +135,8 @@ fn is_no_object(ptr: u64) -> bool {
     ptr <= ZERO_SIZE_PTR || ptr >= FIRST_ERROR_PTR
 }
 
-pub(super) fn pair(recording: &Recording, setting: Setting, ledger: &mut Ledger) -> Paired {
-    let mut pairing = Pairing::new(recording, setting);
+pub(super) fn pair(recording: &Recording, setting: Setting, memory: &[NodeMemory], ledger: &mut Ledger) -> Paired {
+    let mut pairing = Pairing::new(recording, setting, memory);
     let mut merged = recording.merged().peekable();
     let mut tie: Vec<&Event> = Vec::new();
     while let Some(event) = merged.next() {
@@ -174,9 +175,10 @@ enum Live {
 }
 
 impl Pairing {
-    fn new(recording: &Recording, setting: Setting) -> Self {
+    fn new(recording: &Recording, setting: Setting, memory: &[NodeMemory]) -> Self {
         let slab_events = recording.event_count() as usize;
-        let paired = Paired { ops: Vec::with_capacity(slab_events), spans: Spans::new(recording, setting.page_bytes), ..Paired::default() };
+        let paired =
+            Paired { ops: Vec::with_capacity(slab_events), spans: Spans::new(recording, setting.page_bytes, memory), ..Paired::default() };
         Self {
             setting,
             paired,

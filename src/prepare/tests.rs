@@ -108,7 +108,7 @@ impl Script {
         prepare(
             &self.recording(),
             &kernel(KernelRelease::new(6, 12, 0), Build::default()),
-            Snapshots { after: Some(&parse(snapshot)), before: None },
+            Snapshots { after: Some(&parse(snapshot)), before: None, ..Snapshots::default() },
         )
     }
 }
@@ -464,7 +464,7 @@ fn slabs_parked_at_the_start_are_those_used_first() {
     }
     let places = |before: Option<&str>| -> Vec<SeedPlace> {
         let before = before.map(parse);
-        let snapshots = Snapshots { before: before.as_ref(), after: None };
+        let snapshots = Snapshots { before: before.as_ref(), after: None, ..Snapshots::default() };
         let plan = prepare(&script.recording(), &kernel(KernelRelease::new(6, 12, 0), Build::default()), snapshots);
         plan.seeds.iter().map(|seed| seed.place).collect()
     };

@@ -131,8 +131,10 @@ impl<'a, P: PageSource> Engine<'a, P> {
             let number = usize::from(planned.cache);
             let (cache, tally) = (&mut self.caches[number], &mut self.tallies[number]);
             let order = cache.layout().order as u8;
-            let node = self.setup.topology.node_of(planned.cpu.min(self.setup.topology.cpus() - 1));
-            let request = PageRequest { owner: NO_OWNER, order, node, this_node_only: false, opportunistic: false };
+            let cpu = planned.cpu.min(self.setup.topology.cpus() - 1);
+            let nodes = self.setup.topology.nodes();
+            let node = planned.node.filter(|&node| node < nodes).unwrap_or_else(|| self.setup.topology.node_of(cpu));
+            let request = PageRequest { owner: NO_OWNER, order, cpu, node, this_node_only: false, opportunistic: false };
             let Some(pages) = self.pages.alloc(request) else { continue };
             let slab = cache.seed(&Seed { pages, free: planned.free.clone(), own: planned.own, place: planned.place });
             for &(object, index) in &planned.live {
