@@ -8,6 +8,7 @@ use super::identity::Identified;
 use super::ledger::{Entry, Ledger};
 use super::op::{Op, What};
 use super::pairing::{NO_CACHE, Paired};
+use super::reads::Positions;
 use super::seeding::{self, Setting};
 use super::{Plan, Snapshots};
 use super::{places, rcu_sheaves, sheaf_memory, silent, turns};
@@ -57,14 +58,14 @@ pub(super) fn assemble(
         ops: Vec::new(),
         counts: Counts::new(plan.caches.len()),
     };
-    let mut marks = paired.marks.iter().peekable();
+    plan.marks = paired.marks.iter().map(|mark| (mark.ops, recording.mark(mark.mark).to_owned())).collect();
+    plan.reads.clone_from(&paired.reads);
+    let mut positions = Positions::new(plan.marks.iter_mut().map(|(ops, _)| ops).chain(plan.reads.iter_mut().map(|read| &mut read.ops)));
     for (position, op) in paired.ops.iter().enumerate() {
-        while let Some(mark) = marks.next_if(|mark| mark.ops <= position) {
-            plan.marks.push((assembly.ops.len(), recording.mark(mark.mark).to_owned()));
-        }
+        positions.pass(position, assembly.ops.len());
         assembly.op(*op);
     }
-    plan.marks.extend(marks.map(|mark| (assembly.ops.len(), recording.mark(mark.mark).to_owned())));
+    positions.end(assembly.ops.len());
     plan.objects = assembly.next_object;
     assembly.counts.enter(&plan.caches, &mut ledger);
     plan.ops = assembly.ops;

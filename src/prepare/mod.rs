@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `pairing` | pairs frees with allocations by address; drops what never reaches a slab |
+//! | `reads` | finds out when each attribute of a snapshot was read |
 //! | `pages` | relates addresses to page events: the kernel's own slabs |
 //! | `births` | puts allocations of new slabs where they were decided |
 //! | `identity` | finds the cache of each object |
@@ -29,13 +30,14 @@ mod pages;
 mod pairing;
 pub mod places;
 mod rcu_sheaves;
+mod reads;
 mod seeding;
 mod sheaf_memory;
 mod silent;
 mod turns;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use slubreplay_parsers::capture::{Capture, NodeMemory, SlabSnapshot};
 use slubreplay_parsers::recording::Recording;
@@ -47,6 +49,7 @@ pub use caches::{PlannedCache, SizingDifference};
 use ledger::{Entry, Ledger};
 pub use op::{Op, What};
 pub use places::{KernelPlaces, KernelSlab};
+pub use reads::{Read, SnapshotMark};
 pub use seeding::PlannedSeed;
 
 /// A trace, ready to be replayed.
@@ -67,6 +70,8 @@ pub struct Plan {
     pub recorded_slabs: Vec<Vec<RecordedSlab>>,
     /// Markers: (operations before it, text).
     pub marks: Vec<(usize, String)>,
+    /// When the attributes of the snapshots were read, as far as the trace shows it: by mark, then attribute.
+    pub reads: Vec<Read>,
     /// What was observed and what was inferred.
     pub ledger: Ledger,
     /// Computed layouts that differ from the snapshot's.
@@ -113,7 +118,8 @@ pub fn prepare(recording: &Recording, kernel: &Kernel, snapshots: Snapshots<'_>)
         reclaim_bits: if kernel.release >= since(4, 4) { Some((0x400, 0x800)) } else { None },
         this_node_bit: if kernel.release >= since(5, 4) { 0x20_0000 } else { 0x4_0000 },
     };
-    let paired = pairing::pair(recording, setting, snapshots.memory, &mut ledger);
+    let mut paired = pairing::pair(recording, setting, snapshots.memory, &mut ledger);
+    paired.reads = reads::find(&std::mem::take(&mut paired.windows), recording, snapshots);
     let identified = identity::identify(&paired, recording, kernel, snapshot, &mut ledger);
     account_losses(recording, &mut ledger);
     let mut plan = assemble::assemble(paired, identified, recording, kernel, snapshots, ledger);

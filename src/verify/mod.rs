@@ -2,11 +2,14 @@
 //!
 //! Counters are compared as differences between the capture's two snapshots, gauges by their value at
 //! the second. The recorder writes a marker before it reads each cache (`slubreplay-snap CACHE`, between
-//! `begin` and `end`), so each cache is compared as it was at its own marker.
+//! `begin` and `end`), so each cache is compared as it was at its own marker; where the trace shows
+//! the reading of its attributes, each figure as it was when the kernel's was read.
 
 mod compare;
 mod explain;
 mod marks;
+#[cfg(test)]
+mod tests;
 
 pub use compare::{CacheVerdict, Row, Summary, Verification, compare};
 pub use explain::{Divergences, Explainer};
