@@ -9,7 +9,7 @@ use slubreplay_parsers::recording::Recording;
 use super::failure::Failure;
 use super::progress::Stage;
 use crate::mem::RecordedPages;
-use crate::prepare::{Plan, Snapshots, prepare};
+use crate::prepare::{Plan, Snapshots, mark_snapshots, prepare};
 use crate::replay::{Engine, Observer, Outcome, Setup, Timeline};
 use crate::setting::{Setting, Wishes};
 
@@ -31,15 +31,21 @@ pub(super) fn read(path: &Path) -> Result<Input, Failure> {
 
 /// Turns a trace into operations; the decoded events are dropped.
 pub(super) fn plan(input: Input, wishes: Wishes, path: &Path) -> Result<Loaded, Failure> {
-    let Input { capture, recording } = input;
+    let Input { capture, mut recording } = input;
     let has_slab_events =
         recording.accounting.events.keys().any(|name| name.starts_with("kmem_cache") || name.starts_with("kmalloc") || name == "kfree");
     if !has_slab_events {
         let error = anyhow::anyhow!("{}: there are no slab events in this trace", path.display());
         return Err(Failure::input(error).hint("record with `trace-cmd record -e kmem -C global COMMAND`"));
     }
-    let setting = Setting::resolve(wishes, &recording, capture.as_ref()).map_err(Failure::input)?;
     let snapshots = capture.as_ref().map_or_else(Snapshots::default, Snapshots::of);
+    let is_marked = mark_snapshots(&mut recording, snapshots);
+    let mut setting = Setting::resolve(wishes, &recording, capture.as_ref()).map_err(Failure::input)?;
+    if is_marked {
+        setting
+            .notes
+            .push("the recording has no markers of the snapshots: they were put where it shows the snapshots being read".to_owned());
+    }
     let plan = prepare(&recording, &setting.kernel, snapshots);
     let facts = Recording { streams: Vec::new(), ..recording };
     Ok(Loaded { capture, facts, setting, plan })

@@ -15,6 +15,7 @@
 //! | `silent` | places what was not traced where the kernel must have done it |
 //! | `rcu_sheaves` | places frees by kfree_rcu() in kernels with sheaves |
 //! | `sheaf_memory` | tells the allocations of sheaves from others |
+//! | `unmarked` | finds the moments of snapshots in recordings without markers |
 //! | `assemble` | puts it together and adds the operations that were not traced |
 //! | [`ledger`] | counts everything that was inferred |
 //! | [`op`] | the compact operation |
@@ -35,6 +36,7 @@ mod seeding;
 mod sheaf_memory;
 mod silent;
 mod turns;
+mod unmarked;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -51,6 +53,7 @@ pub use op::{Op, What};
 pub use places::{KernelPlaces, KernelSlab};
 pub use reads::{Read, SnapshotMark};
 pub use seeding::PlannedSeed;
+pub use unmarked::mark_snapshots;
 
 /// A trace, ready to be replayed.
 #[derive(Debug, Clone, Default)]

@@ -23,6 +23,7 @@ pub struct CacheAttributes {
     /// With the number of the line.
     values: BTreeMap<String, (usize, Value)>,
     lines: usize,
+    position: usize,
 }
 
 /// The value of an attribute.
@@ -71,6 +72,12 @@ impl CacheAttributes {
         self.values.get(attribute).map(|(line, _)| *line)
     }
 
+    /// Number of the cache in the order of the file: the first is 0.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
     /// Number of lines.
     #[must_use]
     pub fn lines(&self) -> usize {
@@ -107,7 +114,9 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<SlabSnapshot, TraceError>
         if attribute == "@alias" {
             snapshot.aliases.insert(cache.to_owned(), value.to_owned());
         } else {
-            snapshot.caches.entry(cache.to_owned()).or_default().push(attribute, self::value(value));
+            let position = snapshot.caches.len();
+            let new = || CacheAttributes { position, ..CacheAttributes::default() };
+            snapshot.caches.entry(cache.to_owned()).or_insert_with(new).push(attribute, self::value(value));
         }
     }
     Ok(snapshot)
