@@ -145,7 +145,7 @@ pub fn compare<F: FnMut(u64)>(
     let mut unread = 0;
     let mut cleared = 0;
     for (name, attributes) in &after.caches {
-        if attributes.get(Counter::AllocFastpath.name()).is_none() {
+        if attributes.get("slabs").is_none() && attributes.get(Counter::AllocFastpath.name()).is_none() {
             continue;
         }
         let number = marks.number(name);
@@ -265,35 +265,28 @@ fn difference(after: u64, before: u64) -> i64 {
     }
 }
 
-/// Slabs that the kernel had at the first snapshot beyond those of the replay. No object in them is ever used
-/// by the trace, so they are full of objects from before it.
+/// Slabs that the kernel had at the first snapshot beyond those of the replay. No object in them was used by the trace
+/// until then.
 fn untouched_slabs(earlier: &CacheAttributes, replay: &Gauges) -> u64 {
     earlier.number("slabs").unwrap_or(0).saturating_sub(replay.slabs)
 }
 
-fn with_untouched(replay: Gauges, untouched: u64, attributes: &CacheAttributes) -> Gauges {
-    let objects = untouched.saturating_mul(attributes.number("objs_per_slab").unwrap_or(0));
-    Gauges {
-        slabs: replay.slabs.saturating_add(untouched),
-        total_objects: replay.total_objects.saturating_add(objects),
-        objects: replay.objects.saturating_add(objects),
-        ..replay
-    }
-}
-
+/// Gauges at the second snapshot. Where the kernel had slabs at the first one that the replay did not know, all of its
+/// figures are carried forward from there: what the kernel had then, and what the replay has gained or lost since.
 fn gauge_rows<F: FnMut(u64)>(name: &str, pair: &Pair<'_, F>, untouched: u64, rows: &mut Vec<Row>) {
     for (position, (gauge, _)) in Gauges::default().named().into_iter().enumerate() {
-        let (_, value) = with_untouched(pair.second(gauge).gauges, untouched, pair.later).named()[position];
-        if let Some(kernel) = pair.later.number(gauge) {
-            rows.push(Row {
-                cache: name.to_owned(),
-                counter: gauge,
-                cpu: None,
-                kernel: kernel as i64,
-                replay: value as i64,
-                is_gauge: true,
-            });
-        }
+        let Some(kernel) = pair.later.number(gauge) else { continue };
+        let value = |state: &CacheState| state.gauges.named()[position].1 as i64;
+        let missing = pair.earlier.filter(|_| untouched > 0).and_then(|earlier| earlier.number(gauge));
+        let carried = missing.map_or(0, |kernel| kernel as i64 - value(pair.first(gauge)));
+        rows.push(Row {
+            cache: name.to_owned(),
+            counter: gauge,
+            cpu: None,
+            kernel: kernel as i64,
+            replay: (value(pair.second(gauge)) + carried).max(0),
+            is_gauge: true,
+        });
     }
 }
 
