@@ -34,7 +34,7 @@ pub(super) fn assemble(
         ledger.add(Entry::DecidedEarlier, "", super::births::settle(&mut paired));
         let seen = paired.objects.len() as u32;
         turns::complete(&mut paired, &mut identified.of_object, kernel.machine.page_bytes.trailing_zeros());
-        silent::place(&mut paired, seen);
+        silent::place(&mut paired, seen, kernel.machine.page_bytes.trailing_zeros());
     } else {
         rcu_sheaves::place(&mut paired, &plan.caches);
         sheaf_memory::mark(&mut paired, &plan.caches);
