@@ -30,7 +30,10 @@ impl What {
     const IMPLIED: u8 = 2;
     const THIS_NODE_ONLY: u8 = 4;
     const LIST_GOES_ON: u8 = 8;
+    /// Of a free.
     const BY_RCU: u8 = 16;
+    /// Of an allocation.
+    const IN_BULK: u8 = 16;
     const NO_SHEAF: u8 = 32;
     const ATOMIC: u8 = 64;
     const NO_RECLAIM: u8 = 128;
@@ -67,7 +70,19 @@ impl What {
     /// True for a free by kfree_rcu() into a sheaf.
     #[must_use]
     pub fn is_by_rcu(self) -> bool {
-        self.0 & Self::BY_RCU != 0
+        self.0 & (Self::BY_RCU | Self::FREE) == Self::BY_RCU | Self::FREE
+    }
+
+    /// True for an allocation as part of a bulk allocation, which the trace cannot show.
+    #[must_use]
+    pub fn is_in_bulk(self) -> bool {
+        self.0 & (Self::IN_BULK | Self::FREE) == Self::IN_BULK
+    }
+
+    /// The same, in bulk.
+    #[must_use]
+    pub(super) fn in_bulk(self) -> Self {
+        Self(self.0 | Self::IN_BULK)
     }
 
     /// True if the allocation may not make a new sheaf: it is itself the memory of a sheaf of a kmalloc cache.

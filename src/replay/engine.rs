@@ -77,6 +77,7 @@ pub struct Engine<'a, P> {
     outcome: Outcome,
     timeline: Timeline,
     scratch: Vec<u16>,
+    taken: Vec<Object>,
     agreement: Agreement,
 }
 
@@ -120,6 +121,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
             timeline: Timeline { caches: vec![Vec::new(); caches.len()], ..Timeline::default() },
             caches,
             scratch: Vec::new(),
+            taken: Vec::new(),
             agreement: Agreement::new(plan),
         };
         engine.seed();
@@ -237,7 +239,14 @@ impl<'a, P: PageSource> Engine<'a, P> {
             no_sheaf: op.what.makes_no_sheaf(),
         };
         let cache = &mut self.caches[number];
-        let Some((object, slow)) = cache.alloc(request, &mut self.pages) else {
+        let taken = if op.what.is_in_bulk() {
+            self.taken.clear();
+            let done = cache.alloc_bulk(op.cpu, request.caller, 1, &mut self.taken, &mut self.pages);
+            if done { self.taken.pop().map(|object| (object, true)) } else { None }
+        } else {
+            cache.alloc(request, &mut self.pages)
+        };
+        let Some((object, slow)) = taken else {
             self.outcome.failed_allocs += 1;
             return;
         };
@@ -268,8 +277,8 @@ impl<'a, P: PageSource> Engine<'a, P> {
         }
     }
 
-    /// Frees a run of objects in one call, as bulk freeing does. Objects that the replay has in another
-    /// slab than the first are freed in calls of their own.
+    /// Frees a run of objects in one call, as bulk freeing does. Objects that the replay has in other slabs than the
+    /// first are freed in calls of their own, one for each slab.
     #[cold]
     fn free_list(&mut self, start: usize) -> usize {
         let plan = self.plan;
@@ -281,31 +290,25 @@ impl<'a, P: PageSource> Engine<'a, P> {
         let run = &plan.ops[start..end];
         debug_assert!(run.iter().all(|op| op.what.is_free() && op.cache == run[0].cache), "a list is of one cache");
         let number = usize::from(run[0].cache);
-        let mut group: Option<SlabId> = None;
-        let mut list = std::mem::take(&mut self.scratch);
+        let mut objects = Vec::with_capacity(run.len());
         for op in run {
             let Some((object, requested)) = self.objects[op.object as usize].take() else {
                 self.outcome.skipped_frees += 1;
                 continue;
             };
-            if group.is_some_and(|slab| slab != object.slab) {
-                self.flush_list(number, op.cpu, group, &mut list);
-            }
-            group = Some(object.slab);
-            list.push(object.index);
+            objects.push(object);
             self.freed(number, u64::from(requested));
         }
-        self.flush_list(number, run[0].cpu, group, &mut list);
+        let mut list = std::mem::take(&mut self.scratch);
+        while let Some(slab) = objects.first().map(|object| object.slab) {
+            list.extend(objects.iter().filter(|object| object.slab == slab).map(|object| object.index));
+            objects.retain(|object| object.slab != slab);
+            self.caches[number].free_list(run[0].cpu, slab, &list, &mut self.pages);
+            list.clear();
+        }
         self.scratch = list;
         self.slabs_changed(number);
         end
-    }
-
-    fn flush_list(&mut self, number: usize, cpu: u16, slab: Option<SlabId>, list: &mut Vec<u16>) {
-        if let Some(slab) = slab {
-            self.caches[number].free_list(cpu, slab, list, &mut self.pages);
-            list.clear();
-        }
     }
 
     #[inline]
