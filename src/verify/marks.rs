@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::prepare::PlannedCache;
 use crate::replay::{CacheState, Observer};
 
-const PREFIX: &str = "slubreplay-snap ";
+pub(super) const PREFIX: &str = "slubreplay-snap ";
 
 /// States of caches at their markers, in the first and the second snapshot.
 #[derive(Debug, Default)]
