@@ -69,12 +69,28 @@ pub(super) fn plan(
     })
 }
 
+impl PlannedCache {
+    /// The same cache in another kernel: objects of the same size and distance, in slabs as `target` makes them. `None` if it makes
+    /// none for such objects. sysfs figures of the recorded kernel count no longer.
+    #[must_use]
+    pub fn relaid(&self, recorded: &Kernel, target: &Kernel) -> Option<Self> {
+        let spec = CacheSpec::new(self.layout.object_size.min(self.layout.size), CacheFlags::NONE);
+        let layout = CacheLayout::from_stride(target, &spec, self.layout.size).ok().filter(|layout| layout.objects <= MAX_OBJECTS)?;
+        let has_debug = self.kind == CacheKind::Debug && !recorded.build.slub_tiny;
+        Some(Self { kind: kind_of(has_debug, &layout, target), layout, ..self.clone() })
+    }
+}
+
 /// Files of sysfs that are 1 in caches with that kind of debugging (`SLAB_DEBUG_FLAGS`).
 const DEBUG_ATTRIBUTES: [&str; 5] = ["sanity_checks", "red_zone", "poison", "store_user", "trace"];
 
 fn kind(computed: &CacheLayout, reported: Option<&CacheAttributes>, kernel: &Kernel) -> CacheKind {
     let is_set = |attribute: &&str| reported.and_then(|attributes| attributes.number(attribute)) == Some(1);
-    if kernel.build.slub_tiny || DEBUG_ATTRIBUTES.iter().any(is_set) {
+    kind_of(DEBUG_ATTRIBUTES.iter().any(is_set), computed, kernel)
+}
+
+fn kind_of(has_debug: bool, computed: &CacheLayout, kernel: &Kernel) -> CacheKind {
+    if kernel.build.slub_tiny || has_debug {
         CacheKind::Debug
     } else if computed.cpu_partial > 0 {
         CacheKind::CpuPartial

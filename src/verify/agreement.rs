@@ -210,8 +210,7 @@ mod tests {
         };
         let agreements = Agreements { caches: vec![row(0, 6, 5, None)], start_ns: 0 };
         let slices = agreements.slices(&timeline, 2, |_| true);
-        let expected =
-            [Slice { from_ns: 0, to_ns: 20, compared: 4, agreed: 3 }, Slice { from_ns: 20, to_ns: 40, compared: 2, agreed: 2 }];
+        let expected = [Slice { from_ns: 0, to_ns: 20, compared: 4, agreed: 3 }, Slice { from_ns: 20, to_ns: 40, compared: 2, agreed: 2 }];
         assert_eq!(slices, expected);
     }
 }
