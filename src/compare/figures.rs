@@ -25,7 +25,7 @@ pub struct Figures {
     pub live_share_end: Option<f64>,
     /// Allocations without a lock: from the CPU's own freelist, or its sheaves.
     pub fast_allocs: u64,
-    /// Frees without a lock.
+    /// Frees without a lock. Releases before 6.8 count a detached list as one.
     pub fast_frees: u64,
     /// Slabs put on or taken off a node's partial list: the sum of [`NODE_MOVES`].
     pub node_moves: u64,

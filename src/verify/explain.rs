@@ -106,7 +106,7 @@ impl fmt::Display for Step {
 
 impl fmt::Display for KernelState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#x}, in which {} objects of the trace live", self.base, self.live)
+        write!(f, "{:#x} ({} objects of the trace are live in it)", self.base, self.live)
     }
 }
 
