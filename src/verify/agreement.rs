@@ -180,8 +180,53 @@ impl Agreements {
 
 #[cfg(test)]
 mod tests {
+    use slubreplay_parsers::event::{Alloc, AllocCall, Body, Context, Event};
+    use slubreplay_parsers::recording::{CpuStream, Recording};
+
     use super::*;
-    use crate::replay::TimelineSample;
+    use crate::allocators::slub::sizing::{Build, Kernel, KernelRelease, Machine};
+    use crate::allocators::slub::{Rules, Topology};
+    use crate::mem::UnlimitedPages;
+    use crate::prepare::{Snapshots, prepare};
+    use crate::replay::{Engine, NoObserver, Setup, TimelineSample};
+
+    /// What keeps allocations at these addresses from being judged.
+    fn obstacle(addresses: &[u64]) -> Option<Obstacle> {
+        let release = KernelRelease::new(6, 12, 0);
+        let alloc = |ptr| Alloc {
+            call_site: 1,
+            ptr,
+            bytes_req: 64,
+            bytes_alloc: 64,
+            gfp_flags: 0xcc0,
+            node: -1,
+            name: None,
+            call: AllocCall::Kmalloc,
+            accounted: None,
+        };
+        let event = |(time_ns, &ptr)| Event { time_ns, body: Body::Alloc(alloc(ptr)), pid: 1, cpu: 0, context: Context(0) };
+        let events = (1..).zip(addresses).map(event).collect();
+        let recording = Recording { streams: vec![CpuStream { cpu: 0, events }], ..Recording::default() };
+        let plan = prepare(&recording, &Kernel::new(release, Machine::x86_64(1), Build::default()), Snapshots::default());
+        let setup = Setup {
+            rules: Rules::of(release),
+            topology: Topology::uniform(1),
+            page_bytes: 4096,
+            samples: 0,
+            pause_at: Vec::new(),
+            check_every: 0,
+        };
+        let (outcome, _) = Engine::new(&plan, &setup, UnlimitedPages::default()).run(&mut NoObserver).expect("replays");
+        Agreements::of(&plan, &outcome).obstacle(&plan, 8)
+    }
+
+    #[test]
+    fn hashed_and_absent_addresses_cannot_be_judged() {
+        assert_eq!(obstacle(&[0xffff_8880_0000_1040, 0xffff_8880_0000_1080]), None);
+        assert_eq!(obstacle(&[0x5f3a_91c7, 0x0c44_81e3, 0x77d0_1b28]), Some(Obstacle::Hashed));
+        assert_eq!(obstacle(&[0, 0]), Some(Obstacle::NoAddresses));
+        assert_eq!(obstacle(&[]), Some(Obstacle::NoAddresses));
+    }
 
     fn row(number: usize, compared: u64, agreed: u64, first: Option<(usize, u64)>) -> AgreementRow {
         AgreementRow {
