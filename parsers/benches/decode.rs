@@ -1,4 +1,4 @@
-//! How fast trace.dat files become typed events, in events per second.
+//! How fast traces become typed events, in events per second.
 //!
 //! Reads the file that `SLUBREPLAY_TRACE` names, else a generated one of about a million events.
 
@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use slubreplay_parsers::tracedat::TraceDat;
+use slubreplay_parsers::AnyTrace;
 
 #[allow(dead_code, reason = "shared with tests, which use all of it")]
 #[path = "../src/tracedat/tests/layouts.rs"]
@@ -41,7 +41,7 @@ fn decode(criterion: &mut Criterion) {
 
 /// The whole way from the file to typed events; returns their number.
 fn open_and_decode(path: &Path) -> u64 {
-    TraceDat::open(path).unwrap().decode(&|_| {}).unwrap().event_count()
+    AnyTrace::open(path).unwrap().decode(&|_| {}).unwrap().event_count()
 }
 
 /// A version 7 zstd file of 4 CPUs with 1,015,808 events: allocations and frees with cache names.

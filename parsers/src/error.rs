@@ -56,6 +56,28 @@ impl TraceError {
     }
 }
 
+/// An error inside a file, before the path is added.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    Fault(Fault),
+    Unsupported(String),
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Problem {
+    pub(crate) fn at(self, path: &Path) -> TraceError {
+        match self {
+            Self::Fault(fault) => TraceError::malformed(path, fault),
+            Self::Unsupported(what) => TraceError::Unsupported { path: path.to_owned(), what },
+        }
+    }
+}
+
 /// Where an input differs from its format. The file is added at the edge, as [`TraceError`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{section}, {place}: expected {expected}, found {found}")]

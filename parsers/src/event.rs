@@ -81,7 +81,7 @@ pub enum Body {
         /// Number of objects.
         count: u64,
     },
-    /// A text written to `trace_marker`.
+    /// A text written to `trace_marker`, or to an event that a program registered (`user_events`).
     Mark(MarkId),
 }
 

@@ -332,7 +332,10 @@ fn integer_slot(field: &Field) -> Option<Slot> {
 }
 
 fn text(format: &EventFormat, name: &str) -> Option<TextSlot> {
-    let field = format.field(name)?;
+    format.field(name).and_then(text_slot)
+}
+
+fn text_slot(field: &Field) -> Option<TextSlot> {
     match field.kind {
         FieldKind::DataLoc => Some(TextSlot::DataLoc(field.offset)),
         FieldKind::RelLoc => Some(TextSlot::RelLoc(field.offset)),
@@ -385,6 +388,8 @@ fn shape(format: &EventFormat, absent: &mut Vec<String>) -> Option<Shape> {
         }
         ("rcu", "rcu_invoke_kfree_bulk_callback") => Shape::RcuFreeBulk { count: need("nr_records")? },
         ("ftrace", "print") => Shape::Mark { text: text(format, "buf")? },
+        // perf does not record trace_marker; a program can write the same text to an event of its own.
+        ("user_events", _) => Shape::Mark { text: format.fields.iter().find_map(text_slot)? },
         _ => return None,
     })
 }

@@ -6,6 +6,8 @@
 //! | [`recording`] | a decoded trace: events per CPU, names, marks, and what was lost |
 //! | [`merge`] | per-CPU streams into one order |
 //! | [`tracedat`] | trace-cmd files, versions 6 and 7 |
+//! | [`perfdata`] | perf files, from a file or a pipe, plain or compressed |
+//! | [`AnyTrace`] | a file of either format, told by its first bytes |
 //! | [`eventformat`] | the text that describes an event's fields |
 //! | [`ring`] | the kernel's ring-buffer sub-buffers |
 //! | [`kmem`] | a record's payload to an [`event::Event`], by the file's own formats |
@@ -19,16 +21,21 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, reason = "tests may panic"))]
 
+mod any;
+mod blocks;
 pub mod capture;
 pub mod error;
 pub mod event;
 pub mod eventformat;
+mod joining;
 pub mod kmem;
 pub mod mapped;
 pub mod merge;
 mod parse;
+pub mod perfdata;
 pub mod recording;
 pub mod ring;
 pub mod tracedat;
 
+pub use any::AnyTrace;
 pub use error::TraceError;

@@ -187,6 +187,22 @@ pub(crate) fn excerpt(bytes: &[u8]) -> String {
     }
 }
 
+/// The numbers of a list such as `0-3,8`; `None` if it is not one.
+pub(crate) fn cpu_list(text: &str) -> Option<Vec<u32>> {
+    /// As many CPUs as any kernel supports: a longer range is damage.
+    const MAX: usize = 65_536;
+    let mut cpus = Vec::new();
+    for part in text.split(',').filter(|part| !part.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        if last.checked_sub(first)? as usize + cpus.len() >= MAX {
+            return None;
+        }
+        cpus.extend(first..=last);
+    }
+    Some(cpus)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,5 +220,14 @@ mod tests {
         let mut cursor = Cursor::new(b"xy", Origin::Block { block: 7, from: 0 }, "test");
         let fault = cursor.take(5, "data").unwrap_err();
         assert_eq!(fault.to_string(), "test, byte 0 of the compressed block at byte 7: expected 5 bytes of data, found 2 bytes");
+    }
+
+    #[test]
+    fn cpu_lists() {
+        assert_eq!(cpu_list("0-3,8"), Some(vec![0, 1, 2, 3, 8]));
+        assert_eq!(cpu_list(""), Some(vec![]));
+        assert_eq!(cpu_list("3-1"), None);
+        assert_eq!(cpu_list("0-4000000000"), None);
+        assert_eq!(cpu_list("x"), None);
     }
 }

@@ -58,12 +58,18 @@ pub struct CpuStream {
 /// What a trace says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Info {
-    /// Format and version, such as `trace.dat v7 (zstd)`.
+    /// Format and version, such as `trace.dat v7 (zstd)` or `perf.data (zstd)`.
     pub format: String,
     /// Kernel release, such as `6.12.117`; empty if the trace does not say.
     pub kernel: String,
     /// CPUs of the machine, as far as the trace tells.
     pub cpus: u32,
+    /// CPUs of each node, by node number; empty if the trace does not say.
+    pub nodes: Vec<(u32, Vec<u32>)>,
+    /// Name of the machine; empty if the trace does not say.
+    pub hostname: String,
+    /// Command line of the recorder; empty if the trace does not say.
+    pub command: String,
     /// Trace clock; empty if unknown.
     pub clock: String,
     /// Bytes of a kernel `long`.
@@ -81,7 +87,8 @@ pub struct Info {
 pub struct Accounting {
     /// Records by event name, as the kernel spells it.
     pub events: BTreeMap<String, u64>,
-    /// Records whose event number no format description explains, by number.
+    /// Records whose event number no format description explains, by number; samples of perf.data
+    /// whose id no event has, by id.
     pub unknown_ids: BTreeMap<u32, u64>,
     /// Records of a known event that were too short for their fields, by event name.
     pub short_records: BTreeMap<String, u64>,
@@ -89,9 +96,10 @@ pub struct Accounting {
     pub absent_fields: Vec<String>,
     /// Places where the recorder lost events.
     pub losses: Vec<Loss>,
-    /// Totals of the ring buffer's own statistics, where the trace has them.
+    /// Totals of the ring buffer's own statistics, where the trace has them: for perf.data the samples
+    /// that perf counted as lost at the end, which the places in `losses` mostly are part of.
     pub ring_overruns: u64,
-    /// Sub-buffers that were read.
+    /// Sub-buffers that were read; runs of records, of about 256 KiB, for perf.data.
     pub sub_buffers: u64,
     /// Pieces of data that were damaged, with their reason; the rest of each piece was skipped.
     pub damages: Vec<Damage>,
@@ -152,7 +160,8 @@ impl Accounting {
 pub struct Loss {
     /// CPU whose events were lost.
     pub cpu: u16,
-    /// Time at which the first sub-buffer after the gap begins, in nanoseconds.
+    /// Time at which the first sub-buffer after the gap begins, in nanoseconds; for perf.data when the
+    /// loss was noticed, or throttling began.
     pub time_ns: u64,
     /// How many, if the buffer says so.
     pub count: Option<u64>,
@@ -161,7 +170,7 @@ pub struct Loss {
 /// A damaged piece of a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
-    /// CPU whose data is concerned.
+    /// CPU whose data is concerned; 0 where the data of all CPUs is one piece (perf.data).
     pub cpu: u16,
     /// Offset in the file of the piece.
     pub byte: u64,

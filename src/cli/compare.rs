@@ -212,8 +212,8 @@ impl Shown<'_> {
             line("fast allocations", &|figures| optional(figures.fast_alloc_share())),
             line("fast frees", &|figures| optional(figures.fast_free_share())),
             line("node list moves", &|figures| thousands(figures.node_moves)),
-            line("free objects on CPUs, end", &|figures| thousands(figures.held_objects_end)),
-            line("free objects on CPUs, mean", &|figures| thousands(figures.held_objects_mean.round() as u64)),
+            line("free objects held, end", &|figures| thousands(figures.held_objects_end)),
+            line("free objects held, mean", &|figures| thousands(figures.held_objects_mean.round() as u64)),
         ];
         writeln!(text, "\n{}", columns(&rows, 1).trim_end()).unwrap_or_default();
     }
@@ -256,7 +256,7 @@ impl Shown<'_> {
         }
         text.push_str(&columns(&rows, 2));
         text.push_str("slab: objects/pages of one; live: share of slab memory at the end; moves: slabs put on or taken off node lists;\n");
-        text.push_str("held: free objects in CPUs' slabs and on their partial lists at the end, and in the mean\n");
+        text.push_str("held: free objects in CPUs' slabs, on their partial lists and in sheaves, at the end and in the mean\n");
     }
 }
 

@@ -1,7 +1,5 @@
 //! Errors with hints, and exit codes.
 
-use std::io::Read;
-use std::path::Path;
 use std::process::ExitCode;
 
 use slubreplay_parsers::TraceError;
@@ -75,32 +73,18 @@ impl From<TraceError> for Failure {
     fn from(error: TraceError) -> Self {
         let hint = match &error {
             TraceError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Some("is the path right?".to_owned()),
-            TraceError::Malformed { path, fault } if fault.section == "preamble" => Some(hint_for_unknown(path)),
-            TraceError::Unsupported { what, .. } if what.contains("not finished") => {
-                Some("record again and let trace-cmd end by itself (Ctrl-C once, then wait)".to_owned())
+            TraceError::Malformed { fault, .. } if fault.section == "preamble" => {
+                Some("expected a file of `trace-cmd record -e kmem` or `perf record -e 'kmem:*' -a -R`, or a capture directory".to_owned())
             }
-            TraceError::Unsupported { what, .. } if what.contains("perf.data") => {
-                Some("record with trace-cmd, or wait for a version that reads perf.data".to_owned())
+            TraceError::Unsupported { what, .. } if what.contains("not finished") => {
+                Some("record again and let trace-cmd or perf end by itself (Ctrl-C once, then wait)".to_owned())
             }
             TraceError::Unsupported { what, .. } if what.starts_with("not a capture") => {
-                Some("a capture directory holds trace.dat, and slab.before and slab.after for verify".to_owned())
+                Some("a capture directory holds trace.dat or perf.data, and slab.before and slab.after for verify".to_owned())
             }
             TraceError::Shrank { .. } => Some("wait until whatever writes the file has finished".to_owned()),
             _ => None,
         };
         Self { hint, ..Self::input(error) }
-    }
-}
-
-/// What to do with a file that is no trace.dat, by its first bytes.
-fn hint_for_unknown(path: &Path) -> String {
-    let mut first = Vec::new();
-    if let Ok(file) = std::fs::File::open(path) {
-        file.take(8).read_to_end(&mut first).ok();
-    }
-    if first.starts_with(b"PERFILE2") {
-        "this is a perf.data file, which this version cannot read; record with `trace-cmd record -e kmem`".to_owned()
-    } else {
-        "expected a file of `trace-cmd record -e kmem`, or a capture directory with a trace.dat in it".to_owned()
     }
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use slubreplay_parsers::AnyTrace;
 use slubreplay_parsers::capture::Capture;
 use slubreplay_parsers::recording::Recording;
-use slubreplay_parsers::tracedat::TraceDat;
 
 use super::failure::Failure;
 use super::progress::Stage;
@@ -23,10 +23,10 @@ pub(super) struct Input {
     pub(super) recording: Recording,
 }
 
-/// Reads a trace.dat file or a capture directory.
+/// Reads a trace.dat or perf.data file, or a capture directory.
 pub(super) fn read(path: &Path) -> Result<Input, Failure> {
     let capture = if path.is_dir() { Some(Capture::open(path)?) } else { None };
-    let trace = TraceDat::open(capture.as_ref().map_or(path, |capture| &capture.trace))?;
+    let trace = AnyTrace::open(capture.as_ref().map_or(path, |capture| &capture.trace))?;
     let stage = Stage::bytes("decoding", trace.data_bytes());
     let recording = trace.decode(&|bytes| stage.add(bytes))?;
     Ok(Input { capture, recording })

@@ -1,6 +1,6 @@
 //! What is compared of a cache, or of all caches.
 
-use crate::allocators::slub::{Counter, Generation, Rules};
+use crate::allocators::slub::{CacheKind, Counter, Rules};
 use crate::prepare::PlannedCache;
 use crate::replay::{CacheOutcome, CacheState, Timeline, TimelineSample};
 
@@ -23,19 +23,21 @@ pub struct Figures {
     pub live_share_peak: Option<f64>,
     /// The same at the end.
     pub live_share_end: Option<f64>,
-    /// Allocations without a lock: from the CPU's own freelist, or its sheaves.
+    /// Allocations without a lock: from the CPU's own freelist, or its sheaves. An allocation that had to fetch or refill a sheaf first
+    /// counts as one from a sheaf, as in the kernel.
     pub fast_allocs: u64,
     /// Frees without a lock. Releases before 6.8 count a detached list as one.
     pub fast_frees: u64,
     /// Slabs put on or taken off a node's partial list: the sum of [`NODE_MOVES`].
     pub node_moves: u64,
-    /// Free objects held by CPUs at the end, in cpu slabs and on CPU partial lists.
+    /// Free objects at the end that are in no slab of a node's list: in cpu slabs, on CPU partial lists, in sheaves.
     pub held_objects_end: u64,
     /// Mean over time.
     pub held_objects_mean: f64,
 }
 
 /// Counters that stand for a slab put on a node's partial list (`free_add_partial`, `deactivate_to_*`) or taken off it (the others).
+/// From 7.0 on, slabs that a sheaf is refilled from leave the list uncounted.
 pub const NODE_MOVES: [Counter; 6] = [
     Counter::FreeAddPartial,
     Counter::DeactivateToHead,
@@ -56,14 +58,11 @@ pub(super) struct Start<'a> {
     pub(super) untouched: u64,
 }
 
-/// Counters of allocations and frees without a lock. With sheaves in front of cpu slabs (6.18, 6.19) `*_fastpath` is what the sheaves
-/// do behind; the names are looked up, so that counters of sheaves need not exist.
-fn fast_counters(cache: &PlannedCache, rules: &Rules) -> [&'static str; 2] {
-    if rules.generation == Generation::OptInSheaves && cache.layout.sheaf_capacity > 0 {
-        ["alloc_cpu_sheaf", "free_cpu_sheaf"]
-    } else {
-        [Counter::AllocFastpath.name(), Counter::FreeFastpath.name()]
-    }
+/// Counters of allocations and frees without a lock: those of the sheaves, where a cache has them. What sheaves do to cpu slabs behind
+/// them (6.18, 6.19) is in `*_fastpath` there.
+fn fast_counters(cache: &PlannedCache, rules: &Rules) -> [Counter; 2] {
+    let sheaves = rules.sheaves.filter(|_| cache.layout.sheaf_capacity > 0 && cache.kind != CacheKind::Debug);
+    sheaves.map_or([Counter::AllocFastpath, Counter::FreeFastpath], |sheaves| [sheaves.alloc_hit, sheaves.free_hit])
 }
 
 impl Figures {
@@ -76,8 +75,7 @@ impl Figures {
         start: Start<'_>,
     ) -> Self {
         let since = |counter| outcome.end.total(counter).saturating_sub(start.state.total(counter));
-        let named = |name| Counter::ALL.into_iter().filter(|counter| counter.name() == name).map(since).sum();
-        let [fast_allocs, fast_frees] = fast_counters(planned, rules).map(named);
+        let [fast_allocs, fast_frees] = fast_counters(planned, rules).map(since);
         let samples = timeline.caches.get(number).map(Vec::as_slice).unwrap_or_default();
         let live_bytes = |live: u64| (live + start.untouched) * u64::from(planned.layout.size);
         let highest = samples.iter().max_by_key(|sample| sample.slab_bytes).copied().unwrap_or_default();

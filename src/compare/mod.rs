@@ -80,6 +80,9 @@ fn replay(plan: &Plan, recorded: &Setting, target: &Setting, progress: &(dyn Fn(
         untouched[cache] = 0;
     }
     let mut notes = Vec::new();
+    if target.rules.sheaves.is_some() && recorded.rules.sheaves.is_none() {
+        notes.push("the memory of the sheaves themselves is not counted: the recorded kernel allocated none".to_owned());
+    }
     let name = |cache: &usize| plan.caches[*cache].name.as_str();
     if !restarted.is_empty() {
         notes.push(format!(

@@ -103,7 +103,7 @@ pub fn retarget(plan: &Plan, recorded: &Kernel, target: &Setting) -> Retargeted 
 
 /// Where a slab of the start is in a kernel that may lack such a place.
 fn place(place: SeedPlace, cache: &PlannedCache, target: &Setting) -> SeedPlace {
-    let has_cpu_slabs = target.rules.generation < Generation::Sheaves && cache.kind != CacheKind::Debug;
+    let has_cpu_slabs = target.rules.has_cpu_slabs() && cache.kind != CacheKind::Debug;
     let has_cpu_partial = has_cpu_slabs && cache.kind == CacheKind::CpuPartial && target.rules.generation > Generation::NoCpuPartial;
     match place {
         SeedPlace::Cpu(_) if has_cpu_slabs => place,

@@ -36,7 +36,7 @@ fn plan(place: SeedPlace) -> Plan {
         caches: vec![cache],
         ops: vec![free],
         objects: 2,
-        seeds: vec![PlannedSeed { cache: 0, free: vec![0, 1], place, slab: None, cpu: 0, live: vec![(0, 2), (1, 3)] }],
+        seeds: vec![PlannedSeed { cache: 0, free: vec![0, 1], own: None, place, slab: None, cpu: 0, live: vec![(0, 2), (1, 3)] }],
         slab_orders: vec![Vec::new()],
         marks: vec![(1, "end".to_owned())],
         time_range_ns: (10, 30),

@@ -78,16 +78,16 @@ fn apart(paired: &Paired, of_object: &[(u16, Option<Entry>)], cache: u16) -> Opt
 }
 
 /// Disjoint sets of keys.
-struct Groups {
+pub(super) struct Groups {
     parent: Vec<u32>,
 }
 
 impl Groups {
-    fn new(count: usize) -> Self {
+    pub(super) fn new(count: usize) -> Self {
         Self { parent: (0..count as u32).collect() }
     }
 
-    fn root(&mut self, mut key: u32) -> u32 {
+    pub(super) fn root(&mut self, mut key: u32) -> u32 {
         while self.parent[key as usize] != key {
             let above = self.parent[self.parent[key as usize] as usize];
             self.parent[key as usize] = above;
@@ -96,7 +96,7 @@ impl Groups {
         key
     }
 
-    fn join(&mut self, a: u32, b: u32) {
+    pub(super) fn join(&mut self, a: u32, b: u32) {
         let (a, b) = (self.root(a), self.root(b));
         self.parent[a as usize] = b;
     }

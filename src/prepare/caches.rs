@@ -55,7 +55,8 @@ pub(super) fn plan(
     let object_size =
         number("object_size").filter(|&size| size > 0).unwrap_or(if identity.object_bytes > 0 { identity.object_bytes } else { stride });
     let (stride, object_size) = (u32::try_from(stride).ok()?, u32::try_from(object_size).ok()?);
-    let spec = CacheSpec::new(object_size.min(stride), CacheFlags::NONE);
+    let names = snapshot.into_iter().flat_map(|snapshot| snapshot.aliases_of(&identity.name)).chain([identity.traced_as.as_str()]);
+    let spec = CacheSpec { sheaf_capacity: sheaf_argument(names), ..CacheSpec::new(object_size.min(stride), CacheFlags::NONE) };
     let computed = CacheLayout::from_stride(kernel, &spec, stride).ok().filter(|layout| layout.objects <= MAX_OBJECTS)?;
     let layout = reported.map_or(computed, |attributes| adjusted(computed, attributes, kernel, &identity.name, differences));
     let aliases = snapshot.map(|snapshot| snapshot.aliases_of(&identity.name).map(str::to_owned).collect()).unwrap_or_default();
@@ -74,11 +75,21 @@ impl PlannedCache {
     /// none for such objects. sysfs figures of the recorded kernel count no longer.
     #[must_use]
     pub fn relaid(&self, recorded: &Kernel, target: &Kernel) -> Option<Self> {
-        let spec = CacheSpec::new(self.layout.object_size.min(self.layout.size), CacheFlags::NONE);
+        let names = self.aliases.iter().map(String::as_str).chain([self.traced_as.as_str()]);
+        let object_size = self.layout.object_size.min(self.layout.size);
+        let spec = CacheSpec { sheaf_capacity: sheaf_argument(names), ..CacheSpec::new(object_size, CacheFlags::NONE) };
         let layout = CacheLayout::from_stride(target, &spec, self.layout.size).ok().filter(|layout| layout.objects <= MAX_OBJECTS)?;
         let has_debug = self.kind == CacheKind::Debug && !recorded.build.slub_tiny;
         Some(Self { kind: kind_of(has_debug, &layout, target), layout, ..self.clone() })
     }
+}
+
+/// The `sheaf_capacity` that a cache is created with; releases without sheaves ignore it.
+///
+/// Source: `maple_tree_init()`, `lib/maple_tree.c`, and `vma_state_init()`, `mm/vma_init.c`, Linux 6.18 (the latter not from 7.0 on,
+/// where the computed capacity is larger anyway).
+fn sheaf_argument<'a>(mut names: impl Iterator<Item = &'a str>) -> u32 {
+    if names.any(|name| ["maple_node", "vm_area_struct"].contains(&name)) { 32 } else { 0 }
 }
 
 /// Files of sysfs that are 1 in caches with that kind of debugging (`SLAB_DEBUG_FLAGS`).
@@ -119,6 +130,9 @@ fn adjusted(
     check("objs_per_slab", &mut layout.objects);
     check("min_partial", &mut layout.min_partial);
     check("cpu_partial", &mut layout.cpu_partial);
+    check("sheaf_capacity", &mut layout.sheaf_capacity);
+    // A sheaf is a kmalloc object: this is far beyond any.
+    layout.sheaf_capacity = layout.sheaf_capacity.min(MAX_OBJECTS);
     // A damaged snapshot must not make slabs that cannot exist.
     let fits = layout.order <= MAX_ORDER
         && layout.order >= layout.min_order

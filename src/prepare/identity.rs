@@ -5,13 +5,13 @@
 //! and sizes are, what the named objects of the same slab are, the one cache of these sizes in the
 //! snapshot. What is left becomes a pseudo-cache of its own, counted in the ledger.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use slubreplay_parsers::capture::SlabSnapshot;
 use slubreplay_parsers::capture::snapshot::CacheAttributes;
 use slubreplay_parsers::event::{AllocCall, NameId};
 use slubreplay_parsers::recording::Recording;
 
-use super::buckets;
+use super::buckets::{self, Groups};
 use super::ledger::{Entry, Ledger};
 use super::pairing::{Key, NO_CACHE, ObjectInfo, Paired};
 use crate::allocators::slub::sizing::{Kernel, kmalloc};
@@ -205,37 +205,82 @@ const GROUP_WELL_OBSERVED: u64 = 64;
 /// Objects from which on a named cache is: were a large group of it, its few would lie among the many.
 const CACHE_WELL_OBSERVED: u64 = 16;
 
-/// Gives objects without a cache the one in the snapshot that their sizes fit, or a pseudo-cache.
+/// Gives objects without a cache one of the snapshot whose sizes they fit, or a pseudo-cache.
 ///
-/// Slabs of named objects were dealt with before: no object of a call site that is left shares a slab with
-/// any named object. A group that is well observed in more than one slab is therefore of no cache that is well observed too.
+/// Call sites whose objects share slabs are of one cache and are dealt with together. Slabs of named objects were dealt with
+/// before: no object that is left shares a slab with any named object. A group that is well observed in more than one slab is
+/// therefore of no cache that is well observed too. Where sizes leave several caches, the one that has as many slabs at the
+/// snapshot as the group then has is taken.
 fn name_by_sizes(paired: &Paired, caches: &mut CacheTable<'_>, of_object: &mut [(u16, Option<Entry>)]) {
     let mut named = vec![0_u64; caches.caches.len()];
-    let mut left: FxHashMap<u32, (u64, u32, bool)> = FxHashMap::default();
+    let mut unions = Groups::new(paired.keys.len());
+    let mut key_of_span: FxHashMap<u32, u32> = FxHashMap::default();
     for (object, &(cache, _)) in paired.objects.iter().zip(of_object.iter()) {
         if let Some(count) = named.get_mut(usize::from(cache)) {
             *count += 1;
         } else if let Some(key) = object.key {
-            let (count, span, has_more_slabs) = left.entry(key).or_insert((0, object.span, false));
-            *count += 1;
-            *has_more_slabs |= *span != object.span;
+            unions.join(key, *key_of_span.entry(object.span).or_insert(key));
         }
     }
-    let mut left: Vec<_> = left.into_iter().collect();
-    left.sort_unstable();
-    let mut of_key: FxHashMap<u32, (u16, Option<Entry>)> = FxHashMap::default();
-    for (key, (count, _, has_more_slabs)) in left {
-        let is_apart = paired.spans.knows_births() && has_more_slabs && count >= GROUP_WELL_OBSERVED;
+    let mut groups: FxHashMap<u32, Group> = FxHashMap::default();
+    let released: FxHashSet<u32> = paired.releases.iter().map(|release| release.span).collect();
+    for (object, _) in paired.objects.iter().zip(of_object.iter()).filter(|(_, (cache, _))| *cache == NO_CACHE) {
+        let Some(key) = object.key else { continue };
+        let group = groups.entry(unions.root(key)).or_default();
+        group.objects += 1;
+        group.spans.insert(object.span);
+        let seen = &paired.keys[key as usize];
+        if group.key.is_none_or(|key| paired.keys[key as usize].object_bytes < seen.object_bytes) {
+            group.key = Some(key);
+        }
+    }
+    let mut groups: Vec<(u32, Group)> = groups.into_iter().collect();
+    // The largest first: the slabs of a cache that are left are for the smaller ones.
+    groups.sort_unstable_by_key(|(root, group)| (std::cmp::Reverse(group.objects), *root));
+    let mut of_group: FxHashMap<u32, (u16, Option<Entry>)> = FxHashMap::default();
+    let mut taken: FxHashMap<String, u64> = FxHashMap::default();
+    for (root, group) in groups {
+        let Some(key) = group.key else { continue };
+        let is_apart = paired.spans.knows_births() && group.spans.len() > 1 && group.objects >= GROUP_WELL_OBSERVED;
         let is_excluded = |cache: u16| is_apart && named.get(usize::from(cache)).is_some_and(|&count| count >= CACHE_WELL_OBSERVED);
-        of_key.insert(key, caches.by_sizes(&paired.keys[key as usize], &is_excluded));
+        let slabs = |order: u32| paired.spans.slabs(group.spans.iter().filter(|span| !released.contains(span)), order);
+        let found = caches.by_sizes(&paired.keys[key as usize], &is_excluded, &slabs, &mut taken);
+        of_group.insert(root, found);
     }
     for (object, identity) in paired.objects.iter().zip(of_object) {
         if let (NO_CACHE, Some(key)) = (identity.0, object.key)
-            && let Some(&found) = of_key.get(&key)
+            && let Some(&found) = of_group.get(&unions.root(key))
         {
             *identity = found;
         }
     }
+}
+
+/// Call sites whose objects share slabs.
+#[derive(Debug, Default)]
+struct Group {
+    objects: u64,
+    spans: FxHashSet<u32>,
+    /// Of those with the largest object size: a cache that others are merged into grows, and its events show that.
+    key: Option<u32>,
+}
+
+/// The cache whose free number of slabs is nearest to a group's, if they are nearly as many.
+fn by_slab_count<'a>(
+    found: &[(&'a String, &'a CacheAttributes)],
+    slabs: &dyn Fn(u32) -> u64,
+    taken: &FxHashMap<String, u64>,
+) -> Option<(&'a String, &'a CacheAttributes)> {
+    let distance = |(name, attributes): &(&String, &CacheAttributes)| {
+        let order = u32::try_from(attributes.number("order")?).ok()?;
+        let has = attributes.number("slabs")?.saturating_sub(taken.get(*name).copied().unwrap_or(0));
+        let wanted = slabs(order);
+        // Slabs without a live object of the trace, and those that come and go around the snapshot.
+        let near = has.abs_diff(wanted) <= 4 + has / 8;
+        near.then_some((has.abs_diff(wanted), has))
+    };
+    let (_, best) = found.iter().filter_map(|candidate| Some((distance(candidate)?, *candidate))).min_by_key(|(distance, _)| *distance)?;
+    Some(best)
 }
 
 struct CacheTable<'a> {
@@ -265,15 +310,22 @@ impl CacheTable<'_> {
         Some(self.named(&kmalloc::cache_name(self.kernel, kind, class)))
     }
 
-    /// The one cache of these sizes in the snapshot, or a pseudo-cache.
-    fn by_sizes(&mut self, key: &Key, is_excluded: &dyn Fn(u16) -> bool) -> (u16, Option<Entry>) {
+    /// The cache of these sizes in the snapshot, or a pseudo-cache. `slabs` says how many slabs of an order there are at the
+    /// snapshot, and `taken` how many slabs of each cache others have.
+    fn by_sizes(
+        &mut self,
+        key: &Key,
+        is_excluded: &dyn Fn(u16) -> bool,
+        slabs: &dyn Fn(u32) -> u64,
+        taken: &mut FxHashMap<String, u64>,
+    ) -> (u16, Option<Entry>) {
         let fits = |name: &str, attributes: &CacheAttributes| {
             let is_merged = name.starts_with(':');
             // A merged cache has the largest object size of its names.
             let objects_fit =
                 attributes.number("object_size").is_some_and(|size| size == key.object_bytes || is_merged && size > key.object_bytes);
             let flags_fit = key.is_account_cache.is_none_or(|account| !is_merged || directory_letters(name).contains('A') == account);
-            attributes.number("slab_size") == Some(key.stride_bytes) && objects_fit && flags_fit
+            attributes.number("slab_size") == Some(key.stride_bytes) && objects_fit && flags_fit && !name.starts_with("kmalloc-")
         };
         let mut found: Vec<(&String, &CacheAttributes)> =
             self.snapshot.into_iter().flat_map(|snapshot| &snapshot.caches).filter(|(name, attributes)| fits(name, attributes)).collect();
@@ -282,7 +334,16 @@ impl CacheTable<'_> {
             // A cache without a slab is not the one that was used.
             found.retain(|(_, attributes)| attributes.number("slabs").is_none_or(|slabs| slabs > 0));
         }
-        if let [(name, _)] = found[..] {
+        let has_size = |attributes: &CacheAttributes| attributes.number("object_size") == Some(key.object_bytes);
+        if found.len() > 1 && found.iter().any(|(_, attributes)| has_size(attributes)) {
+            found.retain(|(_, attributes)| has_size(attributes));
+        }
+        if found.len() > 1 {
+            found = by_slab_count(&found, slabs, taken).into_iter().collect();
+        }
+        if let [(name, attributes)] = found[..] {
+            let order = attributes.number("order").and_then(|order| u32::try_from(order).ok()).unwrap_or(0);
+            *taken.entry(name.clone()).or_default() += slabs(order);
             let name = name.clone();
             return (self.number(&name, false), Some(Entry::NamedBySizes));
         }

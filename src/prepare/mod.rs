@@ -12,6 +12,8 @@
 //! | `seeding` | rebuilds the heap at the first event |
 //! | `turns` | finds allocations that were not traced by what a CPU leaves behind |
 //! | `silent` | places what was not traced where the kernel must have done it |
+//! | `rcu_sheaves` | places frees by kfree_rcu() in kernels with sheaves |
+//! | `sheaf_memory` | tells the allocations of sheaves from others |
 //! | `assemble` | puts it together and adds the operations that were not traced |
 //! | [`ledger`] | counts everything that was inferred |
 //! | [`op`] | the compact operation |
@@ -26,7 +28,9 @@ pub mod op;
 mod pages;
 mod pairing;
 pub mod places;
+mod rcu_sheaves;
 mod seeding;
+mod sheaf_memory;
 mod silent;
 mod turns;
 
@@ -97,6 +101,7 @@ pub fn prepare(recording: &Recording, kernel: &Kernel, snapshots: Snapshots<'_>)
         max_class_bytes: kmalloc::max_class_bytes(kernel),
         type_bits: gfp_masks(kernel.release).iter().fold(0, |bits, mask| bits | mask),
         account_bit: gfp_masks(kernel.release)[2],
+        reclaim_bits: if kernel.release >= since(4, 4) { Some((0x400, 0x800)) } else { None },
         this_node_bit: if kernel.release >= since(5, 4) { 0x20_0000 } else { 0x4_0000 },
     };
     let paired = pairing::pair(recording, setting, &mut ledger);

@@ -1,5 +1,7 @@
 //! The replayable form of a trace: compact operations on numbered objects.
 
+use crate::allocators::slub::Caller;
+
 /// One operation on one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Op {
@@ -28,6 +30,10 @@ impl What {
     const IMPLIED: u8 = 2;
     const THIS_NODE_ONLY: u8 = 4;
     const LIST_GOES_ON: u8 = 8;
+    const BY_RCU: u8 = 16;
+    const NO_SHEAF: u8 = 32;
+    const ATOMIC: u8 = 64;
+    const NO_RECLAIM: u8 = 128;
 
     /// An allocation.
     pub const ALLOC: Self = Self(0);
@@ -56,6 +62,50 @@ impl What {
     #[must_use]
     pub fn list_goes_on(self) -> bool {
         self.0 & Self::LIST_GOES_ON != 0
+    }
+
+    /// True for a free by kfree_rcu() into a sheaf.
+    #[must_use]
+    pub fn is_by_rcu(self) -> bool {
+        self.0 & Self::BY_RCU != 0
+    }
+
+    /// True if the allocation may not make a new sheaf: it is itself the memory of a sheaf of a kmalloc cache.
+    #[must_use]
+    pub fn makes_no_sheaf(self) -> bool {
+        self.0 & Self::NO_SHEAF != 0
+    }
+
+    /// What the caller of an allocation lets the allocator do.
+    #[must_use]
+    pub fn caller(self) -> Caller {
+        match self.0 & (Self::ATOMIC | Self::NO_RECLAIM) {
+            0 => Caller::Blocking,
+            Self::ATOMIC => Caller::Atomic,
+            _ => Caller::NoReclaim,
+        }
+    }
+
+    /// The same, by such a caller.
+    #[must_use]
+    pub fn with_caller(self, caller: Caller) -> Self {
+        match caller {
+            Caller::Blocking => self,
+            Caller::Atomic => Self(self.0 | Self::ATOMIC),
+            Caller::NoReclaim | Caller::NoLock => Self(self.0 | Self::NO_RECLAIM),
+        }
+    }
+
+    /// The same, by kfree_rcu().
+    #[must_use]
+    pub(super) fn by_rcu(self) -> Self {
+        Self(self.0 | Self::BY_RCU)
+    }
+
+    /// The same, without a new sheaf.
+    #[must_use]
+    pub(super) fn without_new_sheaf(self) -> Self {
+        Self(self.0 | Self::NO_SHEAF)
     }
 
     /// The same, inferred.

@@ -5,7 +5,7 @@
 //! in it was handed out is the start of a slab made during the trace; any other page belongs to a slab
 //! from before.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use slubreplay_parsers::event::{Body, PageAlloc};
 use slubreplay_parsers::recording::Recording;
 
@@ -98,6 +98,12 @@ impl Spans {
             self.current.remove(&page);
             self.fresh.remove(&page);
         }
+    }
+
+    /// Number of slabs of an order that these spans are in.
+    pub(super) fn slabs<'a>(&self, spans: impl Iterator<Item = &'a u32>, order: u32) -> u64 {
+        let heads: FxHashSet<u64> = spans.filter_map(|&span| Some(self.spans.get(span as usize)?.page >> order)).collect();
+        heads.len() as u64
     }
 
     /// True if this is the first object seen in a slab made during the trace.

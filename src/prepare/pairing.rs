@@ -8,6 +8,7 @@ use super::births::Birth;
 use super::ledger::{Entry, Ledger};
 use super::op::{Op, What};
 use super::pages::Spans;
+use crate::allocators::slub::Caller;
 
 /// What an allocation event tells of its cache. Objects with equal keys are of one cache, as far as the
 /// trace tells.
@@ -99,6 +100,23 @@ pub(super) struct Setting {
     pub(super) type_bits: u32,
     pub(super) account_bit: u32,
     pub(super) this_node_bit: u32,
+    /// `__GFP_DIRECT_RECLAIM` and `__GFP_KSWAPD_RECLAIM`, where the release tells them apart.
+    pub(super) reclaim_bits: Option<(u32, u32)>,
+}
+
+impl Setting {
+    fn caller(&self, gfp: u32) -> Caller {
+        match self.reclaim_bits {
+            Some((direct, kswapd)) if gfp & direct == 0 => {
+                if gfp & kswapd == 0 {
+                    Caller::NoReclaim
+                } else {
+                    Caller::Atomic
+                }
+            }
+            _ => Caller::Blocking,
+        }
+    }
 }
 
 /// Marks an operation whose cache is not known yet.
@@ -231,6 +249,7 @@ impl Pairing {
             self.op(event, old, What::FREED.implied());
         }
         let what = if alloc.gfp_flags & self.setting.this_node_bit != 0 { What::ALLOC.this_node_only() } else { What::ALLOC };
+        let what = what.with_caller(self.setting.caller(alloc.gfp_flags));
         self.paired.ops.push(Op {
             time_ns: event.time_ns,
             object,

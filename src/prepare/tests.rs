@@ -604,8 +604,15 @@ fn slabs_from_before_the_trace_are_rebuilt() {
     let cache = plan.caches.iter().position(|cache| cache.name == "c").expect("planned") as u16;
     let freed = plan.ops.iter().find(|op| op.cache == cache && op.what == What::FREED).expect("a free").object;
     // In the order in which they were handed out, from the freelist of the CPU that did it first.
-    let seed =
-        PlannedSeed { cache, free: vec![3, 1], place: SeedPlace::Cpu(2), slab: plan.kernel.slab(freed), cpu: 2, live: vec![(freed, 0)] };
+    let seed = PlannedSeed {
+        cache,
+        free: vec![3, 1],
+        own: None,
+        place: SeedPlace::Cpu(2),
+        slab: plan.kernel.slab(freed),
+        cpu: 2,
+        live: vec![(freed, 0)],
+    };
     assert_eq!(plan.seeds, [seed]);
     let entries = [BornBefore, SeededSlabs, ImpliedAllocs, LiveAtEnd, FreesObserved];
     let of_c: Vec<_> = plan.counts(&entries).into_iter().filter(|(_, cache, _)| *cache == "c").collect();

@@ -3,7 +3,7 @@
 use super::agreement::Agreement;
 use super::observe::{Observer, Timeline, TimelineSample};
 use super::outcome::{CacheOutcome, CacheState, Outcome};
-use crate::allocators::slub::{AllocRequest, Cache, Object, Rules, Seed, SlabId, Topology, Violation};
+use crate::allocators::slub::{AllocRequest, Cache, Object, RcuFree, Rules, Seed, SlabId, Topology, Violation};
 use crate::mem::{PageRequest, PageSource};
 use crate::prepare::{KernelSlab, Op, Plan};
 
@@ -134,7 +134,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
             let node = self.setup.topology.node_of(planned.cpu.min(self.setup.topology.cpus() - 1));
             let request = PageRequest { owner: NO_OWNER, order, node, this_node_only: false, opportunistic: false };
             let Some(pages) = self.pages.alloc(request) else { continue };
-            let slab = cache.seed(&Seed { pages, free: planned.free.clone(), place: planned.place });
+            let slab = cache.seed(&Seed { pages, free: planned.free.clone(), own: planned.own, place: planned.place });
             for &(object, index) in &planned.live {
                 self.objects[object as usize] = Some((Object { slab, index }, 0));
             }
@@ -208,7 +208,12 @@ impl<'a, P: PageSource> Engine<'a, P> {
             match self.objects[op.object as usize].take() {
                 Some((object, requested)) => {
                     let number = usize::from(op.cache);
-                    let slow = self.caches[number].free(op.cpu, object, &mut self.pages);
+                    let slow = if op.what.is_by_rcu() {
+                        self.free_rcu(number, op.cpu, object);
+                        true
+                    } else {
+                        self.caches[number].free(op.cpu, object, &mut self.pages)
+                    };
                     self.freed(number, u64::from(requested));
                     if slow {
                         self.slabs_changed(number);
@@ -226,7 +231,13 @@ impl<'a, P: PageSource> Engine<'a, P> {
     fn alloc(&mut self, position: usize, op: &Op, observer: &mut dyn Observer) {
         let number = usize::from(op.cache);
         let node = u16::try_from(op.node).ok();
-        let request = AllocRequest { cpu: op.cpu, node, this_node_only: op.what.is_this_node_only() };
+        let request = AllocRequest {
+            cpu: op.cpu,
+            node,
+            this_node_only: op.what.is_this_node_only(),
+            caller: op.what.caller(),
+            no_sheaf: op.what.makes_no_sheaf(),
+        };
         let cache = &mut self.caches[number];
         let Some((object, slow)) = cache.alloc(request, &mut self.pages) else {
             self.outcome.failed_allocs += 1;
@@ -244,6 +255,18 @@ impl<'a, P: PageSource> Engine<'a, P> {
         self.objects[op.object as usize] = Some((object, op.requested_bytes));
         if slow {
             self.slabs_changed(number);
+        }
+    }
+
+    /// kfree_rcu() into a sheaf. The plan has it where the object is about to be handed out again, so the grace period is over
+    /// as soon as the sheaf is full.
+    #[cold]
+    fn free_rcu(&mut self, number: usize, cpu: u16, object: Object) {
+        let cache = &mut self.caches[number];
+        match cache.free_rcu(cpu, object, &mut self.pages) {
+            RcuFree::Kept => {}
+            RcuFree::Full(sheaf) => cache.rcu_sheaf_done(cpu, sheaf, &mut self.pages),
+            RcuFree::NotTaken => cache.kfree_bulk(cpu, &[object], &mut self.pages),
         }
     }
 
@@ -319,7 +342,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
                 live_objects: tally.live,
                 partial_slabs: cache.partial_count(),
                 cpu_partial_slabs: cache.cpu_partial_count(),
-                held_objects: cache.held_by_cpus(),
+                held_objects: cache.held_objects(),
                 compared: agreement.compared,
                 agreed: agreement.agreed,
             });

@@ -52,7 +52,7 @@ pub struct TimelineSample {
     pub partial_slabs: u64,
     /// Slabs on CPU partial lists.
     pub cpu_partial_slabs: u64,
-    /// Free objects held by CPUs: in cpu slabs and on CPU partial lists.
+    /// Free objects in cpu slabs, on CPU partial lists and in sheaves.
     pub held_objects: u64,
     /// Allocations so far whose slab in the kernel is known.
     pub compared: u64,

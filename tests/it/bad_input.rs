@@ -36,16 +36,16 @@ fn files_of_other_kinds_are_refused_with_a_hint() {
 }
 
 #[test]
-fn perf_data_is_named_for_what_it_is() {
+fn an_empty_perf_data_is_told() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut content = b"PERFILE2".to_vec();
     content.resize(4096, 0);
     let path = file(&dir, "recorded", &content);
-    run(&[path.as_os_str()]).fails_with_hint(1, &["recorded", "perf.data"]);
+    run(&[path.as_os_str()]).fails(1, &["recorded", "perf.data"]);
     // A capture whose trace is one.
     file(&dir, "perf.data", &content);
-    run(&[dir.path().as_os_str()]).fails(1, &["perf.data", "trace.dat"]);
-    run(&["verify".as_ref(), dir.path().as_os_str()]).fails(1, &["perf.data", "trace.dat"]);
+    run(&[dir.path().as_os_str()]).fails(1, &["perf.data"]);
+    run(&["verify".as_ref(), dir.path().as_os_str()]).fails(1, &["perf.data"]);
 }
 
 /// Events in the whole trace: the sum over the table in `traces/README.md`.

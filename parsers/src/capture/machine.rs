@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::optional;
 use crate::error::{Fault, Place, TraceError};
+use crate::parse::cpu_list;
 
 /// The machine that a capture was recorded on; what no file tells is `None` or empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -85,40 +86,10 @@ fn nodes(dir: &Path, text: &str) -> Result<Vec<(u32, Vec<u32>)>, TraceError> {
     Ok(nodes)
 }
 
-/// The numbers of a list such as `0-3,8`; `None` if it is not one.
-fn cpu_list(text: &str) -> Option<Vec<u32>> {
-    /// As many CPUs as any kernel supports: a longer range is damage.
-    const MAX: usize = 65_536;
-    let mut cpus = Vec::new();
-    for part in text.split(',').filter(|part| !part.is_empty()) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        if last.checked_sub(first)? as usize + cpus.len() >= MAX {
-            return None;
-        }
-        cpus.extend(first..=last);
-    }
-    Some(cpus)
-}
-
 fn fault(dir: &Path, name: &str, line: u64, expected: &'static str, found: &str) -> TraceError {
     let found = crate::parse::excerpt(found.as_bytes());
     TraceError::malformed(
         &dir.join(name),
         Fault { section: name.to_owned().into(), place: Place::Line(line), expected: expected.into(), found },
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cpu_lists() {
-        assert_eq!(cpu_list("0-3,8"), Some(vec![0, 1, 2, 3, 8]));
-        assert_eq!(cpu_list(""), Some(vec![]));
-        assert_eq!(cpu_list("3-1"), None);
-        assert_eq!(cpu_list("0-4000000000"), None);
-        assert_eq!(cpu_list("x"), None);
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `trace.dat` | the trace |
+//! | `trace.dat` or `perf.data` | the trace |
 //! | `slab.before`, `slab.after` | all of `/sys/kernel/slab`, see [`snapshot`] |
 //! | `slabinfo.*`, `buddyinfo.*`, … | other `/proc` files at those moments |
 //! | `uname`, `cmdline`, `cpu_possible`, `cpu_online`, `nodes`, `page_size`, `config.gz` | the machine, see [`machine`] |
@@ -16,12 +16,15 @@ use crate::error::TraceError;
 pub use machine::Machine;
 pub use snapshot::SlabSnapshot;
 
+/// Names that a trace may have in a capture, the first found first.
+const TRACES: [&str; 2] = ["trace.dat", "perf.data"];
+
 /// The text files of a capture directory, read.
 #[derive(Debug, Clone)]
 pub struct Capture {
     /// The directory.
     pub dir: PathBuf,
-    /// The trace in it.
+    /// The trace in it, to be opened with [`AnyTrace::open`](crate::AnyTrace::open).
     pub trace: PathBuf,
     /// The machine it was recorded on.
     pub machine: Machine,
@@ -32,21 +35,18 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Reads a capture directory; the trace itself is only located.
+    /// Reads a capture directory; the trace itself is only located: `trace.dat`, or `perf.data`. A
+    /// directory with both is a capture of the trace.dat: snapshots are at its markers, of which a
+    /// perf.data has none.
     ///
     /// # Errors
     ///
     /// If there is no trace in the directory, or a file cannot be read or understood.
     pub fn open(dir: &Path) -> Result<Self, TraceError> {
-        let trace = dir.join("trace.dat");
-        if !trace.is_file() {
-            let what = if dir.join("perf.data").is_file() {
-                "a capture whose trace is a perf.data, which this version cannot read; expected a file trace.dat".to_owned()
-            } else {
-                "not a capture directory: expected a file trace.dat in it".to_owned()
-            };
+        let Some(trace) = TRACES.iter().map(|name| dir.join(name)).find(|trace| trace.is_file()) else {
+            let what = "not a capture directory: expected a file trace.dat or perf.data in it".to_owned();
             return Err(TraceError::Unsupported { path: dir.to_owned(), what });
-        }
+        };
         let snapshot = |name: &str| optional(&dir.join(name))?.map(|text| snapshot::parse(&dir.join(name), &text)).transpose();
         Ok(Self {
             dir: dir.to_owned(),

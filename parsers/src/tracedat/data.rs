@@ -11,8 +11,9 @@ use rayon::prelude::*;
 use super::compression::{Block, next_block, unpack};
 use super::{Buffer, CpuData, TraceDat};
 use crate::error::TraceError;
-use crate::event::{Body, Event, MarkId, NameId};
-use crate::kmem::{Decoder, Interner, Piece};
+use crate::event::Event;
+use crate::joining::{Joiner, Numbered};
+use crate::kmem::{Decoder, Piece};
 use crate::parse::{Cursor, Origin, u32};
 use crate::recording::{Accounting, CpuStream, Damage, Info, Loss, Recording};
 use crate::ring::{Layout, visit_records};
@@ -235,60 +236,36 @@ fn sub_buffer(
     }
 }
 
-/// Events of one piece, with what its own numbers of names and marks stand for in the whole trace.
-struct Renumbering {
-    events: Vec<Event>,
-    names: Vec<Option<NameId>>,
-    first_mark: u32,
-}
-
 /// Puts the pieces together in file order, with names and marks numbered over the whole trace.
 fn assemble(decoded: Vec<Decoded>, decoder: &Decoder, accounting: Accounting) -> Recording {
     let mut recording = Recording { accounting, ..Recording::default() };
-    let mut names = Interner::default();
-    let mut dropped_names = 0;
-    let mut cpus: Vec<(u16, Vec<Renumbering>)> = Vec::new();
+    let mut joiner = Joiner::default();
+    let mut cpus: Vec<(u16, Vec<Numbered>)> = Vec::new();
     for part in decoded {
-        decoder.account(&part.piece, &mut recording.accounting);
         recording.accounting.absorb(part.accounting);
-        let map: Vec<Option<NameId>> = part.piece.names.names.iter().map(|name| names.number(name.as_bytes())).collect();
-        dropped_names += map.iter().filter(|name| name.is_none()).count();
-        let first_mark = recording.marks.len() as u32;
-        recording.marks.extend(part.piece.marks);
-        let part_of = Renumbering { events: part.piece.events, names: map, first_mark };
+        let numbered = joiner.take(part.piece, decoder, &mut recording);
         match cpus.last_mut() {
-            Some((cpu, parts)) if *cpu == part.cpu => parts.push(part_of),
-            _ => cpus.push((part.cpu, vec![part_of])),
+            Some((cpu, parts)) if *cpu == part.cpu => parts.push(numbered),
+            _ => cpus.push((part.cpu, vec![numbered])),
         }
     }
     recording.streams = cpus.into_par_iter().map(|(cpu, parts)| CpuStream { cpu, events: joined(parts) }).collect();
-    if dropped_names > 0 {
-        recording.accounting.remarks.push(format!("{dropped_names} cache names beyond the first 65536 were dropped"));
-    }
-    recording.names = names.names;
+    joiner.finish(&mut recording);
     recording
 }
 
 /// The events of one CPU.
-fn joined(parts: Vec<Renumbering>) -> Vec<Event> {
+fn joined(parts: Vec<Numbered>) -> Vec<Event> {
     let mut joined = Vec::with_capacity(parts.iter().map(|part| part.events.len()).sum());
-    for Renumbering { events, names, first_mark } in parts {
-        let renumber = |name: &mut Option<NameId>| *name = name.and_then(|name| names.get(usize::from(name.0)).copied().flatten());
-        joined.extend(events.into_iter().map(|mut event| {
-            match &mut event.body {
-                Body::Alloc(alloc) => renumber(&mut alloc.name),
-                Body::Free(free) => renumber(&mut free.name),
-                Body::Mark(MarkId(id)) => *id += first_mark,
-                _ => {}
-            }
-            event
-        }));
+    for part in parts {
+        joined.extend(part.events.iter().map(|event| part.numbers.apply(*event)));
     }
     joined
 }
 
 fn describe(trace: &TraceDat, buffer: &Buffer, decoder: &Decoder, recording: &mut Recording) {
     let contents = &trace.contents;
+    let uname = |word: usize| contents.options.uname.split_whitespace().nth(word).unwrap_or_default().to_owned();
     let codec = match contents.preamble.version {
         7 => format!(" ({})", contents.preamble.codec.name()),
         _ => String::new(),
@@ -297,13 +274,15 @@ fn describe(trace: &TraceDat, buffer: &Buffer, decoder: &Decoder, recording: &mu
     let clock = if buffer.clock.is_empty() { options_clock(&contents.options.clock) } else { buffer.clock.clone() };
     recording.info = Info {
         format: format!("trace.dat v{}{codec}", contents.preamble.version),
-        kernel: contents.options.uname.split_whitespace().nth(2).unwrap_or_default().to_owned(),
+        kernel: uname(2),
+        hostname: uname(1),
         cpus: contents.options.cpu_count.unwrap_or(0).max(seen),
         clock,
         long_bytes: contents.blocks.header_page.long_bytes as u8,
         big_endian: contents.preamble.endian == crate::parse::Endian::Big,
         buffer: buffer.name.clone(),
         other_buffers: contents.buffers.iter().filter(|other| *other != buffer).map(|other| other.name.clone()).collect(),
+        ..Info::default()
     };
     let overruns = contents.options.ring_overruns.get(&buffer.name).copied().unwrap_or(0);
     recording.accounting.ring_overruns = overruns;
@@ -312,12 +291,7 @@ fn describe(trace: &TraceDat, buffer: &Buffer, decoder: &Decoder, recording: &mu
     if contents.options.is_paired {
         remarks.push("the file is half of a host/guest pair; its times are those of its own machine".to_owned());
     }
-    for text in &contents.blocks.bad_formats {
-        remarks.push(format!("an event format was not understood: {text}"));
-    }
-    if contents.blocks.bad_formats_beyond > 0 {
-        remarks.push(format!("{} more event formats were not understood", contents.blocks.bad_formats_beyond));
-    }
+    contents.blocks.remark(remarks);
     if contents.options.unknown > 0 {
         remarks.push(format!("{} options of unknown kind were skipped", contents.options.unknown));
     }

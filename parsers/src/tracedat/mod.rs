@@ -6,14 +6,12 @@
 //! | `v6` | version 6: blocks in a fixed order, then a table of CPUs |
 //! | `v7` | version 7: sections found through options |
 //! | `options` | the option list that both share |
-//! | `blocks` | header info, event formats, command lines |
 //! | `compression` | zstd and zlib blocks, with their sizes checked |
 //! | `data` | per-CPU data to events, in parallel |
 //!
 //! Damage in a header is an error; damage in a CPU's data costs the rest of that sub-buffer, and is
 //! counted.
 
-mod blocks;
 mod compression;
 mod data;
 mod options;
@@ -22,13 +20,14 @@ mod v6;
 mod v7;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 
 pub use preamble::is_trace_dat;
 
-use crate::error::TraceError;
+use crate::blocks::Blocks;
+use crate::error::{Problem, TraceError};
 use crate::mapped::MappedFile;
 use crate::recording::Recording;
 use compression::Codec;
@@ -46,7 +45,7 @@ pub struct TraceDat {
 #[derive(Debug)]
 struct Contents {
     preamble: Preamble,
-    blocks: blocks::Blocks,
+    blocks: Blocks,
     options: Options,
     buffers: Vec<Buffer>,
 }
@@ -77,8 +76,11 @@ impl TraceDat {
     ///
     /// If the file cannot be read, is not a trace.dat of a known version, or a header is damaged.
     pub fn open(path: &Path) -> Result<Self, TraceError> {
-        let file = MappedFile::open(path)?;
-        let contents = read_headers(&file).map_err(|error| error.at(path));
+        Self::read(MappedFile::open(path)?)
+    }
+
+    pub(crate) fn read(file: MappedFile) -> Result<Self, TraceError> {
+        let contents = read_headers(&file).map_err(|error| error.at(file.path()));
         // A header cut off by a shrinking file looks damaged; the true cause is the better message.
         file.check()?;
         Ok(Self { contents: contents?, file })
@@ -109,28 +111,6 @@ impl TraceDat {
     fn chosen_buffer(&self) -> Option<&Buffer> {
         let buffers = &self.contents.buffers;
         buffers.iter().find(|buffer| buffer.cpus.iter().any(|cpu| cpu.bytes > 0)).or(buffers.first())
-    }
-}
-
-/// An error inside a file, before the path is added.
-#[derive(Debug)]
-enum Problem {
-    Fault(crate::error::Fault),
-    Unsupported(String),
-}
-
-impl From<crate::error::Fault> for Problem {
-    fn from(fault: crate::error::Fault) -> Self {
-        Self::Fault(fault)
-    }
-}
-
-impl Problem {
-    fn at(self, path: &Path) -> TraceError {
-        match self {
-            Self::Fault(fault) => TraceError::malformed(path, fault),
-            Self::Unsupported(what) => TraceError::Unsupported { path: path.to_owned(), what },
-        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Problem;
 use super::v6::MAX_CPUS;
+use crate::error::Problem;
 use crate::parse::{Cursor, Endian, Origin, cstr, u16, u32, u64};
 
 /// What the options say, as far as a replay can use it.

@@ -5,7 +5,9 @@ use nom::bytes::complete::tag;
 use nom::error::context;
 use nom::number::complete::u8;
 
-use super::{Codec, Problem};
+use super::Codec;
+use crate::blocks::plausible_page;
+use crate::error::Problem;
 use crate::parse::{Cursor, Endian, Origin, cstr, u32, u64};
 
 const MAGIC: &[u8] = b"\x17\x08\x44tracing";
@@ -26,11 +28,6 @@ pub(super) struct Preamble {
     pub(super) codec: Codec,
     /// Version 7: offset of the first OPTIONS section; 0 if the recording was cut short.
     pub(super) options_offset: u64,
-}
-
-/// Sub-buffers are at least a page of the smallest machine; the upper bound is far above any kernel's.
-pub(super) fn plausible_page(bytes: u64) -> bool {
-    bytes.is_power_of_two() && (4096..=4 << 20).contains(&bytes)
 }
 
 /// Reads the preamble; also returns the offset of what follows it.

@@ -4,10 +4,11 @@ use nom::Parser;
 use nom::bytes::complete::take;
 use nom::error::context;
 
-use super::blocks::{self, Blocks};
 use super::options::{self, Options};
 use super::preamble::Preamble;
-use super::{Buffer, Contents, CpuData, Problem};
+use super::{Buffer, Contents, CpuData};
+use crate::blocks::{self, Blocks};
+use crate::error::Problem;
 use crate::parse::{Cursor, Endian, Origin, u32, u64};
 
 /// More CPUs than any kernel supports; a larger number is damage.

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::blocks::{self, Blocks};
 use super::compression::{next_block, unpack};
 use super::options::{self, Options, id};
-use super::preamble::{Preamble, plausible_page};
+use super::preamble::Preamble;
 use super::v6::MAX_CPUS;
-use super::{Buffer, Contents, CpuData, Problem};
+use super::{Buffer, Contents, CpuData};
+use crate::blocks::{self, Blocks, plausible_page};
+use crate::error::Problem;
 use crate::parse::{Cursor, Origin, cstr, u16, u32, u64};
 
 pub(super) fn read(file: &[u8], preamble: Preamble) -> Result<Contents, Problem> {

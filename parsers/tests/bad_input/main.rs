@@ -9,6 +9,10 @@ mod shrinking;
 #[allow(dead_code, reason = "shared with the unit tests, which use all of it")]
 #[path = "../../src/tracedat/tests/layouts.rs"]
 mod layouts;
+mod perf;
+#[allow(dead_code, reason = "shared with the unit tests, which use all of it")]
+#[path = "../../src/perfdata/tests/writer.rs"]
+mod perf_writer;
 #[allow(dead_code, reason = "shared with the unit tests, which use all of it")]
 #[path = "../../src/tracedat/tests/records.rs"]
 mod records;
@@ -21,11 +25,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use layouts::{CACHE_FREE, KFREE, Kernel, PRINT, formats};
+use perf_writer::{Mode, Packing};
 use records::{LITTLE_64, Page, Record};
-use slubreplay_parsers::TraceError;
 use slubreplay_parsers::recording::Recording;
-use slubreplay_parsers::tracedat::TraceDat;
-use writer::{Buffer, Codec, TraceFile};
+use slubreplay_parsers::{AnyTrace, TraceError};
+use writer::{Buffer, Codec, TraceFile, Written};
 
 /// Memory that reading may take beside a multiple of the file's size.
 const FIXED_BYTES: usize = 64 << 20;
@@ -39,7 +43,7 @@ fn read(path: &Path, what: &dyn std::fmt::Debug) -> Result<Recording, TraceError
     let file_bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len() as usize);
     let before = counting::restart();
     let start = Instant::now();
-    let result = catch_unwind(AssertUnwindSafe(|| TraceDat::open(path)?.decode(&|_| {})));
+    let result = catch_unwind(AssertUnwindSafe(|| AnyTrace::open(path)?.decode(&|_| {})));
     let result = result.unwrap_or_else(|_| panic!("panicked on {what:?}"));
     assert!(start.elapsed() < PATIENCE, "{:?} for {what:?}", start.elapsed());
     let taken = counting::peak().saturating_sub(before);
@@ -60,6 +64,13 @@ fn is_helpful(message: &str) -> bool {
         "2.6.30 or older",
         "extract the text and read that",
         "no header info section",
+        "version 2 can be read",
+        "there are no event formats",
+        "there are no events in it",
+        "record with `perf record -a -R`",
+        "record without --threads",
+        "they have no id at one place",
+        "most of it in records of unknown kinds",
         "a directory; expected a trace file",
         "while it was being read",
     ];
@@ -91,17 +102,22 @@ fn small(version: u8, codec: Codec) -> TraceFile {
     file
 }
 
-/// The small files: version 6, and version 7 with and without compression.
-fn small_files() -> [(&'static str, TraceFile); 4] {
+/// The small files: trace.dat version 6, and version 7 with and without compression; perf.data likewise,
+/// and from a pipe.
+fn small_files() -> [(&'static str, Written); 8] {
     [
-        ("v6", small(6, Codec::None)),
-        ("v7 none", small(7, Codec::None)),
-        ("v7 zlib", small(7, Codec::Zlib)),
-        ("v7 zstd", small(7, Codec::Zstd)),
+        ("v6", small(6, Codec::None).write()),
+        ("v7 none", small(7, Codec::None).write()),
+        ("v7 zlib", small(7, Codec::Zlib).write()),
+        ("v7 zstd", small(7, Codec::Zstd).write()),
+        ("perf", perf::written(Mode::File, Packing::Plain)),
+        ("perf zstd", perf::written(Mode::File, Packing::Zstd(700))),
+        ("perf pipe", perf::written(Mode::Pipe { counts_padding: true }, Packing::Plain)),
+        ("perf pipe zstd", perf::written(Mode::Pipe { counts_padding: true }, Packing::Zstd2(700))),
     ]
 }
 
-/// Events in a small file: 4 sub-buffers of 41.
+/// Events in a small file: 4 sub-buffers, or rounds, of 41.
 const SMALL_EVENTS: u64 = 164;
 
 /// A small generator of numbers that are the same on every run.
@@ -123,7 +139,7 @@ fn the_small_files_are_whole() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("trace.dat");
     for (name, file) in small_files() {
-        std::fs::write(&path, file.write().bytes).unwrap();
+        std::fs::write(&path, file.bytes).unwrap();
         let recording = read(&path, &name).unwrap();
         let accounting = &recording.accounting;
         assert_eq!((recording.event_count(), accounting.damage_count(), accounting.lost_events()), (SMALL_EVENTS, 0, (12, 0)), "{name}");
@@ -137,11 +153,13 @@ fn what_is_no_trace_is_refused() {
     let message = read(dir.path(), &"a directory").unwrap_err().to_string();
     assert!(message.ends_with("a directory; expected a trace file"), "{message}");
     let path = dir.path().join("file");
-    let magic = "preamble, byte 0: expected the trace.dat magic 17 08 44 `tracing`, found";
-    let cases: [(&[u8], String); 5] = [
+    let magic = "preamble, byte 0: expected the trace.dat magic 17 08 44 `tracing` or the perf.data magic `PERFILE2`, found";
+    let cases: [(&[u8], String); 7] = [
         (b"", format!("{magic} the end")),
         (b"# tracer: nop\n#\n", format!("{magic} \"# tracer: no\"…")),
         (b"\x17\x08\x44", format!("{magic} 17 08 44")),
+        (b"PERFILE2", "perf.data header, byte 8: expected 8 more bytes, found the end".to_owned()),
+        (b"ELIFFREP", "version 2 can be read".to_owned()),
         (b"\x17\x08\x44tracing", "preamble, byte 10: expected a text that ends with NUL, found the end".to_owned()),
         (b"\x17\x08\x44tracing7\0\x02\x08", "preamble, byte 12: expected a byte order of 0 (little) or 1 (big), found 02 08".to_owned()),
     ];

@@ -16,13 +16,31 @@ pub struct AllocRequest {
     pub node: Option<u16>,
     /// No other node will do (`__GFP_THISNODE`).
     pub this_node_only: bool,
+    /// What the caller lets the allocator do.
+    pub caller: Caller,
+    /// No new sheaf may be made for this (the mark "no recursion"): it is the allocation of a sheaf of a kmalloc cache.
+    pub no_sheaf: bool,
+}
+
+/// What a caller lets the allocator do, as far as sheaves ask.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Caller {
+    /// `kmalloc_nolock()`: not even wait for a lock.
+    NoLock,
+    /// Neither reclaim nor wake kswapd: no reclaim bit in its gfp.
+    NoReclaim,
+    /// Wake kswapd, but not sleep.
+    Atomic,
+    /// Sleep.
+    #[default]
+    Blocking,
 }
 
 impl AllocRequest {
     /// A request without a node.
     #[must_use]
     pub fn on(cpu: u16) -> Self {
-        Self { cpu, node: None, this_node_only: false }
+        Self { cpu, node: None, this_node_only: false, caller: Caller::Blocking, no_sheaf: false }
     }
 }
 
@@ -30,6 +48,12 @@ impl Cache {
     /// Allocates one object; also says whether the slow path was taken. `None` if there is no memory.
     #[inline]
     pub fn alloc(&mut self, request: AllocRequest, pages: &mut dyn PageSource) -> Option<(Object, bool)> {
+        if self.sheaves.is_some() { self.alloc_by_sheaf(request, pages) } else { self.alloc_by_cpu_slab(request, pages) }
+    }
+
+    /// Allocation without sheaves, or behind them in 6.18 and 6.19.
+    #[inline]
+    pub(super) fn alloc_by_cpu_slab(&mut self, request: AllocRequest, pages: &mut dyn PageSource) -> Option<(Object, bool)> {
         let cpu = &mut self.cpus[usize::from(request.cpu)];
         let (slab, index) = (cpu.slab, cpu.freelist);
         if index != NO_OBJECT && request.node.is_none_or(|node| self.slabs[slab].pages.node == node) {
@@ -38,6 +62,19 @@ impl Cache {
             return Some((Object { slab, index }, false));
         }
         self.alloc_slow(request, pages).map(|object| (object, true))
+    }
+
+    /// One object of a bulk allocation out of cpu slabs. What is popped there was not counted up to 6.7, and slow steps not up
+    /// to 5.4.
+    pub(super) fn alloc_of_bulk(&mut self, request: AllocRequest, pages: &mut dyn PageSource) -> Option<Object> {
+        let cpu = &mut self.cpus[usize::from(request.cpu)];
+        let (slab, index) = (cpu.slab, cpu.freelist);
+        if index != NO_OBJECT {
+            cpu.freelist = self.slabs.link(slab, index);
+            cpu.counts.add(Counter::AllocFastpath, u64::from(self.rules.bulk_pops_counted));
+            return Some(Object { slab, index });
+        }
+        if self.rules.bulk_slowpath_counted { self.alloc_slow(request, pages) } else { self.alloc_slow_uncounted(request, pages) }
     }
 
     /// `___slab_alloc()`.

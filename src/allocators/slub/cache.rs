@@ -3,6 +3,7 @@
 use super::counters::{Counter, CpuCounts};
 use super::generation::{CpuPartial, KeepEmpty, Rules};
 use super::node::NodePartial;
+use super::sheaf::Sheaves;
 use super::sizing::CacheLayout;
 use super::slab::{NO_OBJECT, ObjectIndex, SlabId, SlabTable};
 
@@ -79,8 +80,12 @@ pub struct Cache {
     pub(super) nodes: Vec<NodePartial>,
     /// Slabs that existed before the first operation: not counted in `alloc_slab`.
     pub(super) seeded_slabs: u64,
+    /// Objects in use in seeded slabs.
+    pub(super) seeded_in_use: u64,
     /// Slabs discarded without a counter, as shrinking does.
     pub(super) uncounted_discards: u64,
+    /// Sheaves and barns, in releases and caches that have them. `None` is the old path.
+    pub(super) sheaves: Option<Box<Sheaves>>,
 }
 
 /// What a CPU allocates from (`struct kmem_cache_cpu`).
@@ -127,7 +132,9 @@ impl Cache {
             cpus: vec![cpu; usize::from(topology.cpus())],
             nodes: vec![NodePartial::new(); usize::from(topology.nodes())],
             seeded_slabs: 0,
+            seeded_in_use: 0,
             uncounted_discards: 0,
+            sheaves: if kind == CacheKind::Debug { None } else { Sheaves::of(&layout, &rules, topology) },
         }
     }
 

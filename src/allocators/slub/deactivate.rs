@@ -71,6 +71,7 @@ impl Cache {
 
     /// Takes away what a CPU holds (`__flush_cpu_slab()`): cpu slab and CPU partial list.
     pub fn flush_cpu(&mut self, cpu: u16, pages: &mut dyn PageSource) {
+        self.flush_cpu_sheaves(cpu, pages);
         if !self.cpus[usize::from(cpu)].slab.is_none() {
             self.deactivate(cpu, pages);
             self.count(cpu, Counter::CpuslabFlush);
@@ -85,6 +86,7 @@ impl Cache {
         for cpu in 0..self.topology.cpus() {
             self.flush_cpu(cpu, pages);
         }
+        self.shrink_barns(pages);
         for node in 0..self.nodes.len() {
             self.shrink_node(node, pages);
         }

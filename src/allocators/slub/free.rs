@@ -10,6 +10,12 @@ impl Cache {
     /// Frees one object on a CPU; says whether the slow path was taken.
     #[inline]
     pub fn free(&mut self, cpu: u16, object: Object, pages: &mut dyn PageSource) -> bool {
+        if self.sheaves.is_some() { self.free_by_sheaf(cpu, object, pages) } else { self.free_by_cpu_slab(cpu, object, pages) }
+    }
+
+    /// Freeing without sheaves, or behind them in 6.18 and 6.19.
+    #[inline]
+    pub(super) fn free_by_cpu_slab(&mut self, cpu: u16, object: Object, pages: &mut dyn PageSource) -> bool {
         let own = &mut self.cpus[usize::from(cpu)];
         if own.slab == object.slab && !self.has_debug {
             let next = std::mem::replace(&mut own.freelist, object.index);
@@ -27,6 +33,9 @@ impl Cache {
         if objects.is_empty() {
             return;
         }
+        if !self.has_cpu_slabs() {
+            return self.free_counted(cpu, slab, objects, pages);
+        }
         if self.cpus[usize::from(cpu)].slab != slab || self.has_debug {
             self.free_slow(cpu, slab, objects, pages);
             return;
@@ -39,7 +48,7 @@ impl Cache {
     }
 
     /// Links `objects` in order in front of `tail`; returns the new head.
-    fn splice(&mut self, slab: SlabId, objects: &[ObjectIndex], tail: ObjectIndex) -> ObjectIndex {
+    pub(super) fn splice(&mut self, slab: SlabId, objects: &[ObjectIndex], tail: ObjectIndex) -> ObjectIndex {
         objects.iter().rev().fold(tail, |next, &object| {
             self.slabs.set_link(slab, object, next);
             object

@@ -71,16 +71,16 @@ impl Cache {
         self.nodes.iter().map(|node| u64::from(node.len())).sum()
     }
 
-    /// Free objects that one CPU alone can hand out: those of cpu slabs, freed there by others or not, and of slabs on CPU
-    /// partial lists. What sysfs counts as in use although it is free.
+    /// Free objects in the layers in front of the nodes' lists: in cpu slabs, freed there by others or not, in slabs on CPU
+    /// partial lists, and in sheaves. What sysfs counts as in use although it is free.
     #[must_use]
-    pub fn held_by_cpus(&self) -> u64 {
+    pub fn held_objects(&self) -> u64 {
         let of_cpu = |cpu: &CpuSlab| {
             let own = self.slabs.chain(cpu.slab, cpu.freelist).count() as u64;
             own + if cpu.slab.is_none() { 0 } else { u64::from(self.slabs[cpu.slab].free_objects()) }
         };
         let parked = (0..self.topology.cpus()).flat_map(|cpu| self.cpu_partial(cpu)).map(|slab| u64::from(self.slabs[slab].free_objects()));
-        self.cpus.iter().map(of_cpu).sum::<u64>() + parked.sum::<u64>()
+        self.cpus.iter().map(of_cpu).sum::<u64>() + parked.sum::<u64>() + self.parked_objects().total()
     }
 
     /// CPUs that have a cpu slab.

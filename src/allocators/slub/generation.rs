@@ -3,6 +3,7 @@
 //! The allocator asks these rules at the steps that differ; no other module knows a release number. A change that is
 //! known only to lie between two releases is dated by what is believed of it, with a note.
 
+use super::counters::Counter;
 use super::sizing::KernelRelease;
 
 /// Behaviour of one release, as far as releases differ.
@@ -51,6 +52,8 @@ pub struct Rules {
     pub kfence_free_is_slowpath: bool,
     /// `kmem_cache_free` is traced when the object is already back (up to 5.15).
     pub free_traced_after: bool,
+    /// Sheaves and barns (6.18); `None` before.
+    pub sheaves: Option<SheafRules>,
 }
 
 /// Generations of SLUB: releases that share their paths, whatever limits and counters changed within.
@@ -154,6 +157,78 @@ pub enum DebugPath {
     Listed,
 }
 
+/// How sheaves work in a release (6.18 to 7.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SheafRules {
+    /// Behind the sheaves are cpu slabs and CPU partial lists as before (6.18, 6.19), and caches that did not ask for sheaves have
+    /// none. From 7.0 on every cache goes by sheaves, those of capacity 0 without ever using one.
+    pub cpu_slabs: bool,
+    /// Counter of an allocation served by a sheaf: `alloc_cpu_sheaf` in 6.18 and 6.19.
+    pub alloc_hit: Counter,
+    /// Counter of an object freed to a sheaf: `free_cpu_sheaf` in 6.18 and 6.19.
+    pub free_hit: Counter,
+    /// Whose allocation may refill an empty sheaf (`__pcs_replace_empty_main()`).
+    pub refill_by: RefillBy,
+    /// The main sheaf that was found empty goes to the barn once a refilled one replaces it (6.18, 6.19); from 7.0 on it becomes the
+    /// spare if there is none.
+    pub old_main_to_barn: bool,
+    /// A refill uses the partial slabs it grabbed in reverse, the last first, and gives those back that it did not get to (7.0, 7.1;
+    /// `__refill_objects_node()`).
+    pub last_grabbed_first: bool,
+    /// What a refill leaves of a partial slab goes back as a free does, with `free_add_partial` (7.0, 7.1); later uncounted.
+    pub surplus_freed: bool,
+    /// Sheaves for more objects than the cache's capacity count in `sheaf_alloc` and `sheaf_free` (7.2).
+    pub oversize_counted: bool,
+    /// `kmem_cache_free_bulk()` frees remote objects all at the end (7.3), not in batches of 32 on the way.
+    pub remote_last: bool,
+    /// A sheaf for a free may wake kswapd (`GFP_NOWAIT`, up to 7.1), so that its own cache may be refilled where any reclaim bit is
+    /// needed for that.
+    pub free_wakes_kswapd: bool,
+    /// Detached lists of objects that leave sheaves are turned round before they are put in front of a slab's freelist, as those of
+    /// `kfree_bulk()` are by `slab_free_freelist_hook()`. No known release does: flushes call `__kmem_cache_free_bulk()`, which runs no
+    /// hooks, as the objects went through them when they came into the sheaf. Here as a switch because no recording shows it.
+    pub flush_reverses: bool,
+}
+
+/// Whose allocations may refill a sheaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefillBy {
+    /// Those that may sleep (6.18, 6.19).
+    Blocking,
+    /// Those that may at least wake kswapd (7.0, 7.1).
+    Reclaiming,
+    /// All but `kmalloc_nolock()` (7.2).
+    Spinning,
+}
+
+impl SheafRules {
+    /// The rules of a release; `None` before 6.18.
+    #[must_use]
+    pub fn of(release: KernelRelease) -> Option<Self> {
+        if !release.since(6, 18) {
+            return None;
+        }
+        let (since_7_0, since_7_2, since_7_3) = (release.since(7, 0), release.since(7, 2), release.since(7, 3));
+        Some(Self {
+            cpu_slabs: !since_7_0,
+            alloc_hit: if since_7_0 { Counter::AllocFastpath } else { Counter::AllocCpuSheaf },
+            free_hit: if since_7_0 { Counter::FreeFastpath } else { Counter::FreeCpuSheaf },
+            refill_by: match (since_7_0, since_7_2) {
+                (false, _) => RefillBy::Blocking,
+                (true, false) => RefillBy::Reclaiming,
+                (true, true) => RefillBy::Spinning,
+            },
+            old_main_to_barn: !since_7_0,
+            last_grabbed_first: !since_7_2,
+            surplus_freed: !since_7_2,
+            oversize_counted: since_7_2,
+            remote_last: since_7_3,
+            free_wakes_kswapd: !since_7_2,
+            flush_reverses: false,
+        })
+    }
+}
+
 impl Rules {
     /// The rules of a release.
     #[must_use]
@@ -202,7 +277,14 @@ impl Rules {
             shrink_sorts_all: !since(4, 0),
             kfence_free_is_slowpath: !since(6, 8),
             free_traced_after: !since(5, 16),
+            sheaves: SheafRules::of(release),
         }
+    }
+
+    /// True if CPUs have slabs of their own (up to 6.19).
+    #[must_use]
+    pub fn has_cpu_slabs(&self) -> bool {
+        self.sheaves.is_none_or(|sheaves| sheaves.cpu_slabs)
     }
 
     /// True if replays by these rules were compared with counters of a real kernel of the generation.

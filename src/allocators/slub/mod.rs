@@ -12,6 +12,7 @@
 //! | `cpu_partial` | CPU partial lists and their draining |
 //! | `debug` | caches with debugging, and `SLUB_TINY`: one object at a time |
 //! | `deactivate` | taking a cpu slab away; flushing and shrinking |
+//! | [`sheaf`] | sheaves and barns, and slabs as they are used behind them |
 //! | [`counters`] | the counters of `CONFIG_SLUB_STATS` |
 //! | [`gauges`] | the figures of sysfs |
 //! | `seed` | building the state of a running system |
@@ -32,6 +33,7 @@ pub mod gauges;
 pub mod generation;
 mod node;
 mod seed;
+pub mod sheaf;
 pub mod sizing;
 pub mod slab;
 mod validate;
@@ -40,12 +42,13 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use alloc::AllocRequest;
+pub use alloc::{AllocRequest, Caller};
 pub use cache::{Cache, CacheKind, Topology};
 pub use counters::{Counter, CpuCounts};
 pub use gauges::Gauges;
-pub use generation::{Generation, Rules};
+pub use generation::{Generation, RefillBy, Rules, SheafRules};
 pub use seed::{Seed, SeedPlace};
+pub use sheaf::{ParkedObjects, PrefilledSheaf, RcuFree, RcuSheaf, SheafPlace, SheafRequest};
 pub use slab::{Object, ObjectIndex, Place, SlabId};
 pub use validate::Violation;
 pub use view::SlabView;

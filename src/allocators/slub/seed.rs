@@ -12,6 +12,8 @@ pub struct Seed {
     pub pages: Pages,
     /// Free objects in the order in which they will be handed out.
     pub free: Vec<ObjectIndex>,
+    /// Of a cpu slab: how many of the free objects are on the CPU's own freelist; the others are on the slab's. `None` for all.
+    pub own: Option<usize>,
     /// Where the slab is.
     pub place: SeedPlace,
 }
@@ -20,7 +22,7 @@ pub struct Seed {
 /// is a cpu slab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SeedPlace {
-    /// The cpu slab of this CPU, all free objects on the CPU's own freelist.
+    /// The cpu slab of this CPU.
     Cpu(u16),
     /// On this CPU's partial list, on top of those seeded before it.
     CpuPartial(u16),
@@ -52,12 +54,21 @@ impl Cache {
         slab.inuse = slab.objects;
         slab.place = Place::Full;
         slab.freelist = NO_OBJECT;
-        if let SeedPlace::Cpu(cpu) = seed.place
+        self.seeded_in_use += u64::from(slab.objects) - free.len() as u64;
+        let place = if self.has_cpu_slabs() { seed.place } else { SeedPlace::NodePartial };
+        let slab = &mut self.slabs[id];
+        if let SeedPlace::Cpu(cpu) = place
             && self.cpus[usize::from(cpu)].slab.is_none()
         {
             slab.place = Place::Cpu(cpu);
-            let own = &mut self.cpus[usize::from(cpu)];
-            (own.slab, own.freelist) = (id, head);
+            let (own, remote) = free.split_at(seed.own.unwrap_or(free.len()).min(free.len()));
+            slab.inuse -= remote.len() as u16;
+            slab.freelist = remote.first().copied().unwrap_or(NO_OBJECT);
+            if let Some(&last) = own.last() {
+                self.slabs.set_link(id, last, NO_OBJECT);
+            }
+            let cpu = &mut self.cpus[usize::from(cpu)];
+            (cpu.slab, cpu.freelist) = (id, own.first().copied().unwrap_or(NO_OBJECT));
             return id;
         }
         if head == NO_OBJECT {
@@ -65,7 +76,7 @@ impl Cache {
         }
         slab.inuse -= free.len() as u16;
         slab.freelist = head;
-        match seed.place {
+        match place {
             SeedPlace::CpuPartial(cpu) => self.push_cpu_partial(cpu, id),
             SeedPlace::Cpu(_) | SeedPlace::NodePartial => self.add_partial(id, End::Tail),
         }

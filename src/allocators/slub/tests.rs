@@ -121,7 +121,7 @@ fn a_node_mismatch_deactivates_the_cpu_slab() {
     let topology = Topology::new(vec![0, 1]);
     let mut cache = Cache::new(0, layout(192), CacheKind::CpuPartial, Rules::of(kernel().release), &topology);
     take(&mut cache, AllocRequest::on(0), &mut pages);
-    let remote = AllocRequest { cpu: 0, node: Some(1), this_node_only: false };
+    let remote = AllocRequest { node: Some(1), ..AllocRequest::on(0) };
     let object = take(&mut cache, remote, &mut pages);
     assert_eq!(cache.slabs[object.slab].pages.node, 1);
     let seen = ["alloc_node_mismatch", "deactivate_to_head", "alloc_slab"]
@@ -176,9 +176,9 @@ fn seeded_slabs_are_used_in_their_order() {
     let mut pages = UnlimitedPages::default();
     let mut cache = cache(layout(192), 1);
     let at = |pfn| crate::mem::Pages { pfn, order: 0, node: 0 };
-    let own = cache.seed(&Seed { pages: at(1), free: vec![5, 3, 3, 999], place: SeedPlace::Cpu(0) });
-    let parked = cache.seed(&Seed { pages: at(2), free: vec![7], place: SeedPlace::NodePartial });
-    let full = cache.seed(&Seed { pages: at(3), free: vec![], place: SeedPlace::NodePartial });
+    let own = cache.seed(&Seed { pages: at(1), free: vec![5, 3, 3, 999], own: None, place: SeedPlace::Cpu(0) });
+    let parked = cache.seed(&Seed { pages: at(2), free: vec![7], own: None, place: SeedPlace::NodePartial });
+    let full = cache.seed(&Seed { pages: at(3), free: vec![], own: None, place: SeedPlace::NodePartial });
     assert_eq!(cache.slabs[full].place, Place::Full);
     let got: Vec<Object> = (0..3).map(|_| take(&mut cache, AllocRequest::on(0), &mut pages)).collect();
     assert_eq!(got, [Object { slab: own, index: 5 }, Object { slab: own, index: 3 }, Object { slab: parked, index: 7 }]);
@@ -222,7 +222,7 @@ proptest! {
         for op in ops {
             match op {
                 Op::Alloc { cpu, node } => {
-                    let object = take(&mut cache, AllocRequest { cpu, node, this_node_only: false }, &mut pages);
+                    let object = take(&mut cache, AllocRequest { node, ..AllocRequest::on(cpu) }, &mut pages);
                     prop_assert!(live.insert(object), "handed out twice: {object:?}");
                     allocs += 1;
                 }

@@ -14,7 +14,7 @@ pub struct Violation {
     pub detail: String,
 }
 
-fn holds(law: &'static str, condition: bool, detail: impl FnOnce() -> String) -> Result<(), Violation> {
+pub(super) fn holds(law: &'static str, condition: bool, detail: impl FnOnce() -> String) -> Result<(), Violation> {
     if condition { Ok(()) } else { Err(Violation { law, detail: detail() }) }
 }
 
@@ -25,7 +25,8 @@ impl Cache {
     /// * Every slab is in exactly one place, and every list holds what its place says.
     /// * Slabs on no list are full; slabs on a node list have a free object.
     /// * Slabs = seeded + `alloc_slab` - `free_slab` - uncounted discards.
-    /// * Objects in use = live objects + free objects on CPUs' own freelists.
+    /// * Objects in use = live objects + free objects on CPUs' own freelists + free objects in sheaves.
+    /// * The laws of sheaves, where the release has them.
     ///
     /// # Errors
     ///
@@ -55,9 +56,10 @@ impl Cache {
                 self.uncounted_discards
             )
         })?;
+        let parked = self.check_sheaves(inuse)?;
         let Some(live) = live else { return Ok(()) };
-        holds("objects in use = live + free on cpus", inuse == live + own_free, || {
-            format!("{inuse} in use, {live} live, {own_free} on cpus")
+        holds("objects in use = live + free on cpus + in sheaves", inuse == live + own_free + parked, || {
+            format!("{inuse} in use, {live} live, {own_free} on cpus, {parked} in sheaves")
         })
     }
 

@@ -1,9 +1,9 @@
 //! Files made by an independent writer, read back: every event, count and loss must be what was put in.
 
 mod headers;
-mod layouts;
+pub(crate) mod layouts;
 mod matrix;
-mod records;
+pub(crate) mod records;
 mod streams;
 mod structure;
 mod writer;

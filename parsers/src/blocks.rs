@@ -1,33 +1,42 @@
-//! The blocks that both versions share: header info, event formats, command lines.
+//! The blocks that describe records, which trace.dat (both versions) and perf.data share: header info,
+//! event formats, command lines.
 
 use nom::Parser;
 use nom::bytes::complete::tag;
 use nom::error::context;
 
-use super::Problem;
-use super::preamble::plausible_page;
-use crate::error::Fault;
+use crate::error::{Fault, Problem};
 use crate::eventformat::{self, EventFormat, FieldKind};
 use crate::parse::{Cursor, Endian, Origin, cstr, u32, u64};
 
 /// What the shared blocks say.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Blocks {
-    pub(super) header_page: HeaderPage,
-    pub(super) formats: Vec<EventFormat>,
+pub(crate) struct Blocks {
+    pub(crate) header_page: HeaderPage,
+    pub(crate) formats: Vec<EventFormat>,
     /// Formats that could not be understood: their events stay unknown.
-    pub(super) bad_formats: Vec<String>,
+    pub(crate) bad_formats: Vec<String>,
     /// More of them than are kept with their reason.
-    pub(super) bad_formats_beyond: u64,
+    pub(crate) bad_formats_beyond: u64,
+}
+
+impl Blocks {
+    /// Says which formats were not understood.
+    pub(crate) fn remark(&self, remarks: &mut Vec<String>) {
+        remarks.extend(self.bad_formats.iter().map(|text| format!("an event format was not understood: {text}")));
+        if self.bad_formats_beyond > 0 {
+            remarks.push(format!("{} more event formats were not understood", self.bad_formats_beyond));
+        }
+    }
 }
 
 /// The layout of sub-buffers, from the `header_page` text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct HeaderPage {
+pub(crate) struct HeaderPage {
     /// Bytes of a kernel `long`: 4 or 8.
-    pub(super) long_bytes: usize,
+    pub(crate) long_bytes: usize,
     /// Size of a sub-buffer; 0 if the text does not tell.
-    pub(super) sub_buffer_bytes: usize,
+    pub(crate) sub_buffer_bytes: usize,
 }
 
 /// Far above what any kernel has; a larger number is damage.
@@ -37,8 +46,13 @@ const MAX_FORMAT_BYTES: u64 = 16 << 20;
 /// How many formats that were not understood are kept with their reason; the rest is counted.
 const BAD_FORMATS_KEPT: usize = 20;
 
+/// Sub-buffers are at least a page of the smallest machine; the upper bound is far above any kernel's.
+pub(crate) fn plausible_page(bytes: u64) -> bool {
+    bytes.is_power_of_two() && (4096..=4 << 20).contains(&bytes)
+}
+
 /// HEADER INFO: the formats of sub-buffers and of record headers.
-pub(super) fn header_info(cursor: &mut Cursor<'_>, endian: Endian) -> Result<HeaderPage, Problem> {
+pub(crate) fn header_info(cursor: &mut Cursor<'_>, endian: Endian) -> Result<HeaderPage, Problem> {
     cursor.enter("header info");
     cursor.read(|input| context("`header_page` and NUL", tag(&b"header_page\0"[..])).parse(input))?;
     let bytes = cursor.read(u64(endian))?;
@@ -71,7 +85,7 @@ fn header_page(text: &[u8], origin: Origin) -> Result<HeaderPage, Fault> {
 }
 
 /// FTRACE EVENT FORMATS: the tracer's own events, of which markers (`print`) are wanted.
-pub(super) fn ftrace_formats(cursor: &mut Cursor<'_>, endian: Endian, blocks: &mut Blocks) -> Result<(), Fault> {
+pub(crate) fn ftrace_formats(cursor: &mut Cursor<'_>, endian: Endian, blocks: &mut Blocks) -> Result<(), Fault> {
     cursor.enter("ftrace event formats");
     let at_count = cursor.clone();
     let count = cursor.read(u32(endian))?;
@@ -86,7 +100,7 @@ pub(super) fn ftrace_formats(cursor: &mut Cursor<'_>, endian: Endian, blocks: &m
 }
 
 /// EVENT FORMATS: systems and their events.
-pub(super) fn event_formats(cursor: &mut Cursor<'_>, endian: Endian, blocks: &mut Blocks) -> Result<(), Fault> {
+pub(crate) fn event_formats(cursor: &mut Cursor<'_>, endian: Endian, blocks: &mut Blocks) -> Result<(), Fault> {
     cursor.enter("event formats");
     let at_count = cursor.clone();
     let systems = cursor.read(u32(endian))?;
@@ -131,7 +145,7 @@ fn one_format(cursor: &mut Cursor<'_>, endian: Endian, system: &str, blocks: &mu
 }
 
 /// A block preceded by its size, which is stepped over: kallsyms, printk formats (`u32`).
-pub(super) fn skip_sized_u32(cursor: &mut Cursor<'_>, endian: Endian, section: &'static str) -> Result<(), Fault> {
+pub(crate) fn skip_sized_u32(cursor: &mut Cursor<'_>, endian: Endian, section: &'static str) -> Result<(), Fault> {
     cursor.enter(section);
     let bytes = cursor.read(u32(endian))?;
     cursor.take(u64::from(bytes), "text")?;
@@ -139,7 +153,7 @@ pub(super) fn skip_sized_u32(cursor: &mut Cursor<'_>, endian: Endian, section: &
 }
 
 /// The same with a `u64` size: command lines.
-pub(super) fn skip_sized_u64(cursor: &mut Cursor<'_>, endian: Endian, section: &'static str) -> Result<(), Fault> {
+pub(crate) fn skip_sized_u64(cursor: &mut Cursor<'_>, endian: Endian, section: &'static str) -> Result<(), Fault> {
     cursor.enter(section);
     let bytes = cursor.read(u64(endian))?;
     cursor.take(bytes, "text")?;
