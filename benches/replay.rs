@@ -35,10 +35,7 @@ impl Input {
     }
 
     fn prepare(&self) -> Plan {
-        let snapshots = self
-            .capture
-            .as_ref()
-            .map_or_else(Snapshots::default, |capture| Snapshots { before: capture.before.as_ref(), after: capture.after.as_ref() });
+        let snapshots = self.capture.as_ref().map_or_else(Snapshots::default, Snapshots::of);
         prepare(&self.recording, &self.setting.kernel, snapshots)
     }
 

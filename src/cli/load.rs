@@ -9,7 +9,7 @@ use slubreplay_parsers::recording::Recording;
 use super::failure::Failure;
 use super::progress::Stage;
 use crate::mem::RecordedPages;
-use crate::prepare::{Plan, PlannedCache, Snapshots, prepare};
+use crate::prepare::{Plan, PlannedCache, Snapshots, mark_snapshots, prepare};
 use crate::replay::{Engine, Observer, Outcome, Setup, Timeline};
 use crate::setting::{Setting, SettingError, Wishes};
 
@@ -34,20 +34,24 @@ pub(super) fn read(path: &Path) -> Result<Input, Failure> {
 
 /// Turns a trace into operations; the decoded events are dropped.
 pub(super) fn plan(input: Input, wishes: Wishes, path: &Path) -> Result<Loaded, Failure> {
-    let Input { capture, recording } = input;
+    let Input { capture, mut recording } = input;
     let has_slab_events =
         recording.accounting.events.keys().any(|name| name.starts_with("kmem_cache") || name.starts_with("kmalloc") || name == "kfree");
     if !has_slab_events {
         let error = anyhow::anyhow!("{}: there are no slab events in this trace", path.display());
         return Err(Failure::input(error).hint("record with `trace-cmd record -e kmem -C global COMMAND`"));
     }
-    let setting = Setting::resolve(wishes, &recording, capture.as_ref()).map_err(|error| match &error {
+    let snapshots = capture.as_ref().map_or_else(Snapshots::default, Snapshots::of);
+    let is_marked = mark_snapshots(&mut recording, snapshots);
+    let mut setting = Setting::resolve(wishes, &recording, capture.as_ref()).map_err(|error| match &error {
         SettingError::Nodes(_) => Failure::usage(&error.to_string(), "a number of nodes, or the CPUs of each node such as 0-3/4-7"),
         _ => Failure::input(error),
     })?;
-    let snapshots = capture
-        .as_ref()
-        .map_or_else(Snapshots::default, |capture| Snapshots { before: capture.before.as_ref(), after: capture.after.as_ref() });
+    if is_marked {
+        setting
+            .notes
+            .push("the recording has no markers of the snapshots: they were put where it shows the snapshots being read".to_owned());
+    }
     let plan = prepare(&recording, &setting.kernel, snapshots);
     let facts = Recording { streams: Vec::new(), ..recording };
     Ok(Loaded { capture, facts, setting, plan })
@@ -85,7 +89,7 @@ impl Loaded {
             pause_at,
             check_every,
         };
-        let pages = RecordedPages::new(self.plan.slab_orders.iter().cloned());
+        let pages = RecordedPages::new(self.plan.recorded_slabs.iter().cloned());
         let replayed = Engine::new(&self.plan, &setup, pages).run(observer);
         replayed.map_err(|error| Failure::outside(error).hint(BUG))
     }

@@ -71,7 +71,7 @@ fn replay(plan: &Plan, recorded: &Setting, target: &Setting, progress: &(dyn Fn(
         untouched[cache] += seed.untouched(plan.caches[cache].layout.objects).count() as u64;
     }
     if target == recorded {
-        let pages = RecordedPages::new(plan.slab_orders.iter().cloned());
+        let pages = RecordedPages::new(plan.recorded_slabs.iter().cloned());
         let laid = Laid { plan, initial: 0, untouched: &untouched, target, is_recorded: true, notes: Vec::new() };
         return laid.run(pages, progress);
     }

@@ -8,7 +8,7 @@
 mod recorded;
 mod unlimited;
 
-pub use recorded::RecordedPages;
+pub use recorded::{RecordedPages, RecordedSlab};
 pub use unlimited::UnlimitedPages;
 
 /// A block of 2^order pages.
@@ -29,6 +29,8 @@ pub struct PageRequest {
     pub owner: u32,
     /// Order of the block.
     pub order: u8,
+    /// CPU that asks.
+    pub cpu: u16,
     /// Preferred node: the one that the caller asked for, else that of the CPU.
     pub node: u16,
     /// No other node will do (`__GFP_THISNODE`).

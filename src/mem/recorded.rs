@@ -2,35 +2,56 @@
 
 use super::{PageRequest, PageSource, Pages, UnlimitedPages};
 
-/// Grants and refuses orders as the page allocator of a recording did.
+/// A slab that the kernel made, as a recording shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordedSlab {
+    /// Order of its pages.
+    pub order: u8,
+    /// Their node, if it is known.
+    pub node: Option<u16>,
+    /// CPU that took the first object, if it is known.
+    pub cpu: Option<u16>,
+}
+
+/// Grants and refuses pages as the page allocator of a recording did.
 ///
-/// Per owner, the orders of the slabs that the kernel made are known in their order. While an owner's
-/// next recorded slab is of a lower order than it asks for, the request is refused, so that the owner
-/// falls back as the kernel did. Past the recorded slabs every request is met.
+/// Per owner, the slabs that the kernel made are known in their order. A request stands for the first of them that is
+/// not used up; of the next few, that of the same CPU comes first. While it is of a lower order than what is asked for,
+/// the request is refused, so that the owner falls back as the kernel did; pages are granted on its node. Past the recorded
+/// slabs every request is met as asked.
 #[derive(Debug, Clone, Default)]
 pub struct RecordedPages {
     pages: UnlimitedPages,
-    /// By owner: orders in the order of the slabs, and how many of them are used up.
-    recorded: Vec<(Vec<u8>, usize)>,
+    /// By owner: slabs that are not used up, the next one last.
+    recorded: Vec<Vec<RecordedSlab>>,
 }
 
+/// Slabs among which that of the asking CPU is looked for: those that CPUs may be making at about the same time.
+const LOOK_AHEAD: usize = 8;
+
 impl RecordedPages {
-    /// A source for these orders, by owner.
+    /// A source for these slabs, by owner.
     #[must_use]
-    pub fn new(orders_of_owner: impl IntoIterator<Item = Vec<u8>>) -> Self {
-        Self { pages: UnlimitedPages::default(), recorded: orders_of_owner.into_iter().map(|orders| (orders, 0)).collect() }
+    pub fn new(slabs_of_owner: impl IntoIterator<Item = Vec<RecordedSlab>>) -> Self {
+        let recorded = slabs_of_owner.into_iter().map(|slabs| slabs.into_iter().rev().collect()).collect();
+        Self { pages: UnlimitedPages::default(), recorded }
     }
 }
 
 impl PageSource for RecordedPages {
     fn alloc(&mut self, request: PageRequest) -> Option<Pages> {
-        if let Some((orders, used)) = self.recorded.get_mut(request.owner as usize) {
-            if orders.get(*used).is_some_and(|&order| order < request.order) {
-                return None;
-            }
-            *used += 1;
+        let Some(slabs) = self.recorded.get_mut(request.owner as usize).filter(|slabs| !slabs.is_empty()) else {
+            return self.pages.alloc(request);
+        };
+        let near = slabs.iter().enumerate().rev().take(LOOK_AHEAD);
+        let chosen = near.clone().find(|(_, slab)| slab.cpu == Some(request.cpu)).map_or(slabs.len() - 1, |(index, _)| index);
+        let slab = slabs[chosen];
+        if slab.order < request.order {
+            return None;
         }
-        self.pages.alloc(request)
+        slabs.remove(chosen);
+        let node = slab.node.filter(|_| !request.this_node_only).unwrap_or(request.node);
+        self.pages.alloc(PageRequest { node, ..request })
     }
 
     fn free(&mut self, pages: Pages) {
@@ -42,15 +63,30 @@ impl PageSource for RecordedPages {
 mod tests {
     use super::*;
 
+    fn slab(order: u8, node: u16, cpu: u16) -> RecordedSlab {
+        RecordedSlab { order, node: Some(node), cpu: Some(cpu) }
+    }
+
     #[test]
     fn refuses_what_the_recording_shows_refused() {
-        let mut source = RecordedPages::new([vec![], vec![3, 0, 3]]);
+        let mut source = RecordedPages::new([vec![], vec![slab(3, 0, 0), slab(0, 0, 0), slab(3, 0, 0)]]);
         let mut ask = |owner, order| {
-            let request = PageRequest { owner, order, node: 0, this_node_only: false, opportunistic: true };
+            let request = PageRequest { owner, order, cpu: 0, node: 0, this_node_only: false, opportunistic: true };
             source.alloc(request).map(|pages| pages.order)
         };
         assert_eq!([ask(1, 3), ask(1, 3), ask(1, 0), ask(1, 3)], [Some(3), None, Some(0), Some(3)]);
         // Past the recording, and for an owner without one, everything is met.
         assert_eq!([ask(1, 3), ask(0, 3), ask(7, 3)], [Some(3); 3]);
+    }
+
+    #[test]
+    fn pages_are_on_the_node_that_the_recording_shows_for_the_cpu() {
+        let mut source = RecordedPages::new([vec![slab(0, 1, 2), slab(0, 0, 3), slab(0, 1, 2)]]);
+        let mut ask = |cpu, this_node_only| {
+            let request = PageRequest { owner: 0, order: 0, cpu, node: 0, this_node_only, opportunistic: true };
+            source.alloc(request).map(|pages| pages.node)
+        };
+        // CPU 3's slab, then the first of the rest although it is of another CPU, then one that has to be on node 0.
+        assert_eq!([ask(3, false), ask(3, false), ask(2, true), ask(2, false)], [Some(0), Some(1), Some(0), Some(0)]);
     }
 }

@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn blocks_are_aligned_distinct_and_reused() {
         let mut source = UnlimitedPages::default();
-        let request = |order| PageRequest { owner: 0, order, node: 1, this_node_only: false, opportunistic: true };
+        let request = |order| PageRequest { owner: 0, order, cpu: 0, node: 1, this_node_only: false, opportunistic: true };
         let single = source.alloc(request(0)).unwrap();
         let eight = source.alloc(request(3)).unwrap();
         assert_eq!((single.pfn % NODE_SPAN, eight.pfn % NODE_SPAN), (0, 8));

@@ -8,11 +8,13 @@ use super::identity::Identified;
 use super::ledger::{Entry, Ledger};
 use super::op::{Op, What};
 use super::pairing::{NO_CACHE, Paired};
+use super::reads::Positions;
 use super::seeding::{self, Setting};
 use super::{Plan, Snapshots};
 use super::{places, rcu_sheaves, sheaf_memory, silent, turns};
 use crate::allocators::slub::Rules;
 use crate::allocators::slub::sizing::Kernel;
+use crate::mem::RecordedSlab;
 
 pub(super) fn assemble(
     mut paired: Paired,
@@ -45,7 +47,7 @@ pub(super) fn assemble(
     } else {
         Vec::new()
     };
-    plan.slab_orders = slab_orders(&paired, &identified, &plan.caches);
+    plan.recorded_slabs = recorded_slabs(&paired, &identified, &plan.caches);
     let seeded = seeded_objects(&plan, paired.objects.len());
     let mut assembly = Assembly {
         paired: &paired,
@@ -56,14 +58,14 @@ pub(super) fn assemble(
         ops: Vec::new(),
         counts: Counts::new(plan.caches.len()),
     };
-    let mut marks = paired.marks.iter().peekable();
+    plan.marks = paired.marks.iter().map(|mark| (mark.ops, recording.mark(mark.mark).to_owned())).collect();
+    plan.reads.clone_from(&paired.reads);
+    let mut positions = Positions::new(plan.marks.iter_mut().map(|(ops, _)| ops).chain(plan.reads.iter_mut().map(|read| &mut read.ops)));
     for (position, op) in paired.ops.iter().enumerate() {
-        while let Some(mark) = marks.next_if(|mark| mark.ops <= position) {
-            plan.marks.push((assembly.ops.len(), recording.mark(mark.mark).to_owned()));
-        }
+        positions.pass(position, assembly.ops.len());
         assembly.op(*op);
     }
-    plan.marks.extend(marks.map(|mark| (assembly.ops.len(), recording.mark(mark.mark).to_owned())));
+    positions.end(assembly.ops.len());
     plan.objects = assembly.next_object;
     assembly.counts.enter(&plan.caches, &mut ledger);
     plan.ops = assembly.ops;
@@ -109,19 +111,25 @@ fn boot_cpu(recording: &Recording) -> Option<u16> {
     is_boot.then_some(cpu)
 }
 
-/// Orders of the kernel's new slabs, by cache. Spans are numbered by their first object, which follows the
-/// page allocation at once.
-fn slab_orders(paired: &Paired, identified: &Identified, caches: &[PlannedCache]) -> Vec<Vec<u8>> {
-    let mut orders = vec![Vec::new(); caches.len()];
-    for span in paired.spans.spans.iter().filter(|span| span.is_born) {
-        let cache = usize::from(identified.of_object[span.object as usize]);
-        if let (Some(orders), Some(planned)) = (orders.get_mut(cache), caches.get(cache))
-            && [planned.layout.order, planned.layout.min_order].contains(&u32::from(span.order))
-        {
-            orders.push(span.order);
+/// The kernel's new slabs, by cache. Spans are numbered by their first object, which follows the page allocation at once.
+fn recorded_slabs(paired: &Paired, identified: &Identified, caches: &[PlannedCache]) -> Vec<Vec<RecordedSlab>> {
+    let mut cpus: Vec<Option<u16>> = vec![None; paired.spans.spans.len()];
+    for op in paired.ops.iter().filter(|op| !op.what.is_free()) {
+        if let Some(object) = paired.objects.get(op.object as usize) {
+            cpus[object.span as usize].get_or_insert(op.cpu);
         }
     }
-    orders
+    let mut slabs = vec![Vec::new(); caches.len()];
+    for (span, cpu) in paired.spans.spans.iter().zip(cpus).filter(|(span, _)| span.is_born) {
+        let cache = usize::from(identified.of_object[span.object as usize]);
+        if let (Some(slabs), Some(planned)) = (slabs.get_mut(cache), caches.get(cache))
+            && [planned.layout.order, planned.layout.min_order].contains(&u32::from(span.order))
+        {
+            let node = paired.spans.node_of(paired.objects[span.object as usize].ptr);
+            slabs.push(RecordedSlab { order: span.order, node, cpu });
+        }
+    }
+    slabs
 }
 
 fn seeded_objects(plan: &Plan, objects: usize) -> Vec<bool> {

@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `pairing` | pairs frees with allocations by address; drops what never reaches a slab |
+//! | `reads` | finds out when each attribute of a snapshot was read |
 //! | `pages` | relates addresses to page events: the kernel's own slabs |
 //! | `births` | puts allocations of new slabs where they were decided |
 //! | `identity` | finds the cache of each object |
@@ -14,6 +15,7 @@
 //! | `silent` | places what was not traced where the kernel must have done it |
 //! | `rcu_sheaves` | places frees by kfree_rcu() in kernels with sheaves |
 //! | `sheaf_memory` | tells the allocations of sheaves from others |
+//! | `unmarked` | finds the moments of snapshots in recordings without markers |
 //! | `assemble` | puts it together and adds the operations that were not traced |
 //! | [`ledger`] | counts everything that was inferred |
 //! | [`op`] | the compact operation |
@@ -29,24 +31,29 @@ mod pages;
 mod pairing;
 pub mod places;
 mod rcu_sheaves;
+mod reads;
 mod seeding;
 mod sheaf_memory;
 mod silent;
 mod turns;
+mod unmarked;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-use slubreplay_parsers::capture::SlabSnapshot;
+use slubreplay_parsers::capture::{Capture, NodeMemory, SlabSnapshot};
 use slubreplay_parsers::recording::Recording;
 
 use crate::allocators::slub::sizing::kmalloc::{self, GfpBits};
 use crate::allocators::slub::sizing::{Kernel, KernelRelease};
+use crate::mem::RecordedSlab;
 pub use caches::{PlannedCache, SizingDifference};
 use ledger::{Entry, Ledger};
 pub use op::{Op, What};
 pub use places::{KernelPlaces, KernelSlab};
+pub use reads::{Read, SnapshotMark};
 pub use seeding::PlannedSeed;
+pub use unmarked::mark_snapshots;
 
 /// A trace, ready to be replayed.
 #[derive(Debug, Clone, Default)]
@@ -61,11 +68,13 @@ pub struct Plan {
     pub kernel: KernelPlaces,
     /// Slabs that exist at the start.
     pub seeds: Vec<PlannedSeed>,
-    /// By cache: the orders of the slabs that the kernel made during the trace, in their order, as far
-    /// as page events show them.
-    pub slab_orders: Vec<Vec<u8>>,
+    /// By cache: the slabs that the kernel made during the trace, in their order, as far as page events
+    /// show them.
+    pub recorded_slabs: Vec<Vec<RecordedSlab>>,
     /// Markers: (operations before it, text).
     pub marks: Vec<(usize, String)>,
+    /// When the attributes of the snapshots were read, as far as the trace shows it: by mark, then attribute.
+    pub reads: Vec<Read>,
     /// What was observed and what was inferred.
     pub ledger: Ledger,
     /// Computed layouts that differ from the snapshot's.
@@ -81,9 +90,17 @@ pub struct Snapshots<'a> {
     pub before: Option<&'a SlabSnapshot>,
     /// Near the end.
     pub after: Option<&'a SlabSnapshot>,
+    /// Page frames of each node, if there are several.
+    pub memory: &'a [NodeMemory],
 }
 
 impl<'a> Snapshots<'a> {
+    /// Those of a capture.
+    #[must_use]
+    pub fn of(capture: &'a Capture) -> Self {
+        Self { before: capture.before.as_ref(), after: capture.after.as_ref(), memory: &capture.machine.memory }
+    }
+
     /// The later one that there is: it knows all caches that were created meanwhile.
     #[must_use]
     pub fn latest(self) -> Option<&'a SlabSnapshot> {
@@ -104,7 +121,8 @@ pub fn prepare(recording: &Recording, kernel: &Kernel, snapshots: Snapshots<'_>)
         reclaim_bits: if kernel.release >= since(4, 4) { Some((0x400, 0x800)) } else { None },
         this_node_bit: if kernel.release >= since(5, 4) { 0x20_0000 } else { 0x4_0000 },
     };
-    let paired = pairing::pair(recording, setting, &mut ledger);
+    let mut paired = pairing::pair(recording, setting, snapshots.memory, &mut ledger);
+    paired.reads = reads::find(&std::mem::take(&mut paired.windows), recording, snapshots);
     let identified = identity::identify(&paired, recording, kernel, snapshot, &mut ledger);
     account_losses(recording, &mut ledger);
     let mut plan = assemble::assemble(paired, identified, recording, kernel, snapshots, ledger);

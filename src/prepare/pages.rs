@@ -6,6 +6,7 @@
 //! from before.
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use slubreplay_parsers::capture::NodeMemory;
 use slubreplay_parsers::event::{Body, PageAlloc};
 use slubreplay_parsers::recording::Recording;
 
@@ -42,6 +43,7 @@ pub(super) struct Spans {
     page_shift: u32,
     /// Page of an address minus its frame number; `None` if the trace does not tell.
     frame_to_page: Option<u64>,
+    memory: Vec<NodeMemory>,
     pub(super) spans: Vec<Span>,
     /// The span that a page is in now.
     current: FxHashMap<u64, u32>,
@@ -55,9 +57,9 @@ pub(super) struct Spans {
 const MAX_ORDER: u8 = 10;
 
 impl Spans {
-    pub(super) fn new(recording: &Recording, page_bytes: u32) -> Self {
+    pub(super) fn new(recording: &Recording, page_bytes: u32, memory: &[NodeMemory]) -> Self {
         let page_shift = page_bytes.trailing_zeros();
-        Self { page_shift, frame_to_page: direct_map(recording, page_shift), ..Self::default() }
+        Self { page_shift, frame_to_page: direct_map(recording, page_shift), memory: memory.to_vec(), ..Self::default() }
     }
 
     /// True if page events and addresses could be related.
@@ -98,6 +100,12 @@ impl Spans {
             self.current.remove(&page);
             self.fresh.remove(&page);
         }
+    }
+
+    /// The node of an address, if the nodes' page frames are known.
+    pub(super) fn node_of(&self, address: u64) -> Option<u16> {
+        let pfn = (address >> self.page_shift).wrapping_sub(self.frame_to_page?);
+        self.memory.iter().find(|memory| (memory.start_pfn..memory.end_pfn).contains(&pfn)).map(|memory| memory.node)
     }
 
     /// Number of slabs of an order that these spans are in.

@@ -1,6 +1,7 @@
 //! Events to operations on objects: pairs every free with its allocation, by address alone.
 
 use rustc_hash::FxHashMap;
+use slubreplay_parsers::capture::NodeMemory;
 use slubreplay_parsers::event::{Alloc, AllocCall, Body, Event, Free, FreeCall, MarkId, NameId};
 use slubreplay_parsers::recording::Recording;
 
@@ -8,6 +9,7 @@ use super::births::Birth;
 use super::ledger::{Entry, Ledger};
 use super::op::{Op, What};
 use super::pages::Spans;
+use super::reads::{Positions, Read, Watch, Window};
 use crate::allocators::slub::Caller;
 
 /// What an allocation event tells of its cache. Objects with equal keys are of one cache, as far as the
@@ -66,6 +68,10 @@ pub(super) struct Paired {
     pub(super) keys: Vec<Key>,
     pub(super) spans: Spans,
     pub(super) marks: Vec<MarkAt>,
+    /// What the recorder's thread did after each marker of a snapshot.
+    pub(super) windows: Vec<Window>,
+    /// When the attributes of the snapshots were read, once that is found.
+    pub(super) reads: Vec<Read>,
     /// Allocations that took the first object of a new slab while other operations were going on.
     pub(super) births: Vec<Birth>,
     /// Slabs made during the trace whose pages went back.
@@ -73,20 +79,19 @@ pub(super) struct Paired {
 }
 
 impl Paired {
-    /// Passes every operation with its position to `each`, which pushes what takes its place; marks move along.
+    /// Passes every operation with its position to `each`, which pushes what takes its place; marks and reads
+    /// move along.
     pub(super) fn rewrite(&mut self, mut each: impl FnMut(&mut Self, usize, Op, &mut Vec<Op>)) {
         let old_ops = std::mem::take(&mut self.ops);
-        let mut marks = std::mem::take(&mut self.marks).into_iter().peekable();
+        let (mut marks, mut reads) = (std::mem::take(&mut self.marks), std::mem::take(&mut self.reads));
+        let mut positions = Positions::new(marks.iter_mut().map(|mark| &mut mark.ops).chain(reads.iter_mut().map(|read| &mut read.ops)));
         let mut ops = Vec::with_capacity(old_ops.len());
         for (position, op) in old_ops.into_iter().enumerate() {
-            while let Some(mark) = marks.next_if(|mark| mark.ops <= position) {
-                self.marks.push(MarkAt { ops: ops.len(), ..mark });
-            }
+            positions.pass(position, ops.len());
             each(self, position, op, &mut ops);
         }
-        let end = ops.len();
-        self.marks.extend(marks.map(|mark| MarkAt { ops: end, ..mark }));
-        self.ops = ops;
+        positions.end(ops.len());
+        (self.ops, self.marks, self.reads) = (ops, marks, reads);
     }
 }
 
@@ -134,8 +139,8 @@ fn is_no_object(ptr: u64) -> bool {
     ptr <= ZERO_SIZE_PTR || ptr >= FIRST_ERROR_PTR
 }
 
-pub(super) fn pair(recording: &Recording, setting: Setting, ledger: &mut Ledger) -> Paired {
-    let mut pairing = Pairing::new(recording, setting);
+pub(super) fn pair(recording: &Recording, setting: Setting, memory: &[NodeMemory], ledger: &mut Ledger) -> Paired {
+    let mut pairing = Pairing::new(recording, setting, memory);
     let mut merged = recording.merged().peekable();
     let mut tie: Vec<&Event> = Vec::new();
     while let Some(event) = merged.next() {
@@ -153,7 +158,7 @@ pub(super) fn pair(recording: &Recording, setting: Setting, ledger: &mut Ledger)
     pairing.finish(ledger)
 }
 
-struct Pairing {
+struct Pairing<'a> {
     setting: Setting,
     paired: Paired,
     live: FxHashMap<u64, Live>,
@@ -161,6 +166,7 @@ struct Pairing {
     counts: FxHashMap<Entry, u64>,
     /// By thread (every CPU has an idle thread of number 0): operations when it was last seen outside of interrupts.
     last_seen: FxHashMap<(i32, u16), usize>,
+    watch: Watch<'a>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -173,10 +179,11 @@ enum Live {
     },
 }
 
-impl Pairing {
-    fn new(recording: &Recording, setting: Setting) -> Self {
+impl<'a> Pairing<'a> {
+    fn new(recording: &'a Recording, setting: Setting, memory: &[NodeMemory]) -> Self {
         let slab_events = recording.event_count() as usize;
-        let paired = Paired { ops: Vec::with_capacity(slab_events), spans: Spans::new(recording, setting.page_bytes), ..Paired::default() };
+        let paired =
+            Paired { ops: Vec::with_capacity(slab_events), spans: Spans::new(recording, setting.page_bytes, memory), ..Paired::default() };
         Self {
             setting,
             paired,
@@ -184,6 +191,7 @@ impl Pairing {
             key_numbers: FxHashMap::default(),
             counts: FxHashMap::default(),
             last_seen: FxHashMap::default(),
+            watch: Watch::new(recording),
         }
     }
 
@@ -224,9 +232,13 @@ impl Pairing {
             }
             Body::PageAlloc(page) => self.paired.spans.page_alloc(page),
             Body::PageFree { pfn, order } => self.page_free(event, pfn, order),
-            Body::Mark(mark) => self.paired.marks.push(MarkAt { ops: self.paired.ops.len(), mark }),
+            Body::Mark(mark) => {
+                self.paired.marks.push(MarkAt { ops: self.paired.ops.len(), mark });
+                self.watch.mark(event, mark);
+            }
             _ => {}
         }
+        self.watch.event(event, self.paired.ops.len());
     }
 
     fn alloc(&mut self, event: &Event, alloc: Alloc) {
@@ -364,7 +376,8 @@ impl Pairing {
         *self.counts.entry(entry).or_default() += 1;
     }
 
-    fn finish(self, ledger: &mut Ledger) -> Paired {
+    fn finish(mut self, ledger: &mut Ledger) -> Paired {
+        self.paired.windows = self.watch.into_windows();
         ledger.add(Entry::UnusableRecords, "", self.paired.spans.impossible_orders);
         let mut counts: Vec<_> = self.counts.into_iter().collect();
         counts.sort_unstable();

@@ -29,6 +29,8 @@ pub struct PlannedSeed {
     pub slab: Option<KernelSlab>,
     /// CPU that used it first.
     pub cpu: u16,
+    /// Its node, if addresses tell; else that of the CPU.
+    pub node: Option<u16>,
     /// Objects live at the start, by number, and their places.
     pub live: Vec<(u32, ObjectIndex)>,
 }
@@ -111,6 +113,7 @@ pub(super) fn rebuild(
                 place: SeedPlace::NodePartial,
                 slab: places.slab(op.object),
                 cpu: op.cpu,
+                node: paired.spans.node_of(object.ptr),
                 live: Vec::new(),
             };
             let places = layout.objects as usize;

@@ -13,13 +13,13 @@ use crate::allocators::slub::SeedPlace;
 use crate::allocators::slub::sizing::{Build, Kernel, KernelRelease, Machine};
 
 /// Somewhere in the direct map of x86-64: frame 0 is at this address.
-const MAP: u64 = 0xffff_8880_0000_0000;
+pub(crate) const MAP: u64 = 0xffff_8880_0000_0000;
 const PAGE: u64 = 4096;
 const GFP_KERNEL: u32 = 0xcc0;
 
 /// A recording in the making. Each event comes 10 ns after the one before, on the CPU chosen last.
 #[derive(Debug, Clone, Default)]
-struct Script {
+pub(crate) struct Script {
     time_ns: u64,
     cpu: u16,
     streams: BTreeMap<u16, Vec<Event>>,
@@ -40,7 +40,7 @@ impl Script {
         script
     }
 
-    fn on(&mut self, cpu: u16) -> &mut Self {
+    pub(crate) fn on(&mut self, cpu: u16) -> &mut Self {
         self.cpu = cpu;
         self
     }
@@ -51,7 +51,7 @@ impl Script {
         self
     }
 
-    fn push(&mut self, body: Body) -> &mut Self {
+    pub(crate) fn push(&mut self, body: Body) -> &mut Self {
         self.time_ns += 10;
         let event = Event { time_ns: self.time_ns, body, pid: 100 + i32::from(self.cpu), cpu: self.cpu, context: Context(0) };
         self.streams.entry(self.cpu).or_default().push(event);
@@ -67,7 +67,7 @@ impl Script {
     }
 
     /// `kmem_cache_alloc` by a call site, of a cache with this object size and stride.
-    fn alloc(&mut self, call_site: u64, ptr: u64, object: u64, stride: u64) -> &mut Self {
+    pub(crate) fn alloc(&mut self, call_site: u64, ptr: u64, object: u64, stride: u64) -> &mut Self {
         self.push(Body::Alloc(Alloc { call_site, bytes_req: object, bytes_alloc: stride, ..allocation(ptr, AllocCall::KmemCacheAlloc) }))
     }
 
@@ -75,7 +75,7 @@ impl Script {
         self.push(Body::Alloc(Alloc { bytes_req: requested, bytes_alloc: allocated, gfp_flags, ..allocation(ptr, AllocCall::Kmalloc) }))
     }
 
-    fn free(&mut self, ptr: u64, name: &str) -> &mut Self {
+    pub(crate) fn free(&mut self, ptr: u64, name: &str) -> &mut Self {
         let name = Some(self.name(name));
         self.push(Body::Free(Free { call_site: 1, ptr, name, call: FreeCall::KmemCacheFree }))
     }
@@ -88,12 +88,12 @@ impl Script {
         self.push(Body::PageAlloc(PageAlloc { pfn: Some(pfn), gfp_flags: GFP_KERNEL, migratetype: 0, order }))
     }
 
-    fn mark(&mut self, text: &str) -> &mut Self {
+    pub(crate) fn mark(&mut self, text: &str) -> &mut Self {
         self.marks.push(text.to_owned());
         self.push(Body::Mark(MarkId(self.marks.len() as u32 - 1)))
     }
 
-    fn recording(&self) -> Recording {
+    pub(crate) fn recording(&self) -> Recording {
         let streams = self.streams.iter().map(|(&cpu, events)| CpuStream { cpu, events: events.clone() }).collect();
         let mut recording = Recording { streams, names: self.names.clone(), marks: self.marks.clone(), ..Recording::default() };
         recording.accounting.losses = self.losses.clone();
@@ -108,7 +108,7 @@ impl Script {
         prepare(
             &self.recording(),
             &kernel(KernelRelease::new(6, 12, 0), Build::default()),
-            Snapshots { after: Some(&parse(snapshot)), before: None },
+            Snapshots { after: Some(&parse(snapshot)), before: None, ..Snapshots::default() },
         )
     }
 }
@@ -117,12 +117,12 @@ fn allocation(ptr: u64, call: AllocCall) -> Alloc {
     Alloc { call_site: 1, ptr, bytes_req: 0, bytes_alloc: 0, gfp_flags: GFP_KERNEL, node: -1, name: None, call, accounted: None }
 }
 
-fn kernel(release: KernelRelease, build: Build) -> Kernel {
+pub(crate) fn kernel(release: KernelRelease, build: Build) -> Kernel {
     Kernel::new(release, Machine::x86_64(4), build)
 }
 
 /// A snapshot as it is read from a capture.
-fn parse(snapshot: &str) -> SlabSnapshot {
+pub(crate) fn parse(snapshot: &str) -> SlabSnapshot {
     let dir = tempfile::tempdir().expect("a folder");
     std::fs::write(dir.path().join("trace.dat"), "").expect("written");
     std::fs::write(dir.path().join("slab.after"), snapshot).expect("written");
@@ -464,7 +464,7 @@ fn slabs_parked_at_the_start_are_those_used_first() {
     }
     let places = |before: Option<&str>| -> Vec<SeedPlace> {
         let before = before.map(parse);
-        let snapshots = Snapshots { before: before.as_ref(), after: None };
+        let snapshots = Snapshots { before: before.as_ref(), after: None, ..Snapshots::default() };
         let plan = prepare(&script.recording(), &kernel(KernelRelease::new(6, 12, 0), Build::default()), snapshots);
         plan.seeds.iter().map(|seed| seed.place).collect()
     };
@@ -611,6 +611,7 @@ fn slabs_from_before_the_trace_are_rebuilt() {
         place: SeedPlace::Cpu(2),
         slab: plan.kernel.slab(freed),
         cpu: 2,
+        node: None,
         live: vec![(freed, 0)],
     };
     assert_eq!(plan.seeds, [seed]);

@@ -131,8 +131,10 @@ impl<'a, P: PageSource> Engine<'a, P> {
             let number = usize::from(planned.cache);
             let (cache, tally) = (&mut self.caches[number], &mut self.tallies[number]);
             let order = cache.layout().order as u8;
-            let node = self.setup.topology.node_of(planned.cpu.min(self.setup.topology.cpus() - 1));
-            let request = PageRequest { owner: NO_OWNER, order, node, this_node_only: false, opportunistic: false };
+            let cpu = planned.cpu.min(self.setup.topology.cpus() - 1);
+            let nodes = self.setup.topology.nodes();
+            let node = planned.node.filter(|&node| node < nodes).unwrap_or_else(|| self.setup.topology.node_of(cpu));
+            let request = PageRequest { owner: NO_OWNER, order, cpu, node, this_node_only: false, opportunistic: false };
             let Some(pages) = self.pages.alloc(request) else { continue };
             let slab = cache.seed(&Seed { pages, free: planned.free.clone(), own: planned.own, place: planned.place });
             for &(object, index) in &planned.live {
@@ -157,7 +159,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
     /// If a check finds a law of the allocator broken.
     pub fn run(mut self, observer: &mut dyn Observer) -> Result<(Outcome, Timeline), ReplayError> {
         let plan = self.plan;
-        let mut marks = plan.marks.iter().peekable();
+        let mut moments = Moments::new(plan);
         let mut next_check = self.setup.check_every;
         let mut pauses = self.setup.pause_at.iter().peekable();
         observer.begin(&|cache| self.state(cache));
@@ -165,9 +167,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
         let mut position = 0;
         let mut reported = 0;
         while let Some(op) = plan.ops.get(position) {
-            while let Some((_, text)) = marks.next_if(|(ops, _)| *ops <= position) {
-                observer.mark(text, &|cache| self.state(cache));
-            }
+            while moments.tell(position, observer, &|cache| self.state(cache)) {}
             while let Some(moment) = sampler.due(op.time_ns) {
                 self.sample(moment);
             }
@@ -184,9 +184,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
                 self.validate(position as u64)?;
             }
         }
-        for (_, text) in marks {
-            observer.mark(text, &|cache| self.state(cache));
-        }
+        while moments.tell(usize::MAX, observer, &|cache| self.state(cache)) {}
         while let Some(moment) = sampler.due(u64::MAX) {
             self.sample(moment);
         }
@@ -378,6 +376,45 @@ impl<'a, P: PageSource> Engine<'a, P> {
             })
             .collect();
         (self.outcome, self.timeline)
+    }
+}
+
+/// Marks and reads of a plan, in their order.
+struct Moments<'a> {
+    plan: &'a Plan,
+    marks: usize,
+    reads: usize,
+    /// Operations before the next of them.
+    next: usize,
+}
+
+impl<'a> Moments<'a> {
+    fn new(plan: &'a Plan) -> Self {
+        // A read comes after its mark.
+        Self { plan, marks: 0, reads: 0, next: plan.marks.first().map_or(usize::MAX, |(ops, _)| *ops) }
+    }
+
+    /// Tells the observer of the next one, if it is before the operation at `position`.
+    #[inline]
+    fn tell(&mut self, position: usize, observer: &mut dyn Observer, state: &dyn Fn(usize) -> Option<CacheState>) -> bool {
+        position >= self.next && self.tell_next(observer, state)
+    }
+
+    #[cold]
+    fn tell_next(&mut self, observer: &mut dyn Observer, state: &dyn Fn(usize) -> Option<CacheState>) -> bool {
+        let (marks, reads) = (&self.plan.marks, &self.plan.reads);
+        if let Some(read) = reads.get(self.reads).filter(|read| read.mark < self.marks) {
+            self.reads += 1;
+            observer.read(&marks[read.mark].1, read.attribute, state);
+        } else if let Some((_, text)) = marks.get(self.marks) {
+            self.marks += 1;
+            observer.mark(text, state);
+        } else {
+            return false;
+        }
+        let read = reads.get(self.reads).filter(|read| read.mark < self.marks).map(|read| read.ops);
+        self.next = read.or_else(|| marks.get(self.marks).map(|(ops, _)| *ops)).unwrap_or(usize::MAX);
+        true
     }
 }
 

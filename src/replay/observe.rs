@@ -11,6 +11,9 @@ pub trait Observer {
     /// A marker of the trace was reached. `state` gives the state of a cache by its number.
     fn mark(&mut self, text: &str, state: &dyn Fn(usize) -> Option<CacheState>);
 
+    /// An attribute of the cache that the snapshot marker `mark` names was read: the one in this line of the cache.
+    fn read(&mut self, _mark: &str, _attribute: usize, _state: &dyn Fn(usize) -> Option<CacheState>) {}
+
     /// The operation at one of [`super::Setup::pause_at`] is about to be done.
     fn pause(&mut self, _at: &Paused<'_>) {}
 

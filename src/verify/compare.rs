@@ -120,6 +120,7 @@ pub(super) fn is_race(counter: &str) -> bool {
 
 /// Compares every cache of the snapshots that has counters.
 ///
+/// Each figure is compared with the replay as it was when the kernel's was read, or else at the cache's marker.
 /// Without the markers of both snapshots, the states at start and end of the replay are used. Without a first
 /// snapshot, the kernel's counters since boot are compared with the replay's since its start.
 #[must_use]
@@ -141,6 +142,7 @@ pub fn compare<F: FnMut(u64)>(
         verification.notes.push(note.to_owned());
     }
     let mut unmarked = 0;
+    let mut unread = 0;
     let mut cleared = 0;
     for (name, attributes) in &after.caches {
         if attributes.get(Counter::AllocFastpath.name()).is_none() {
@@ -148,27 +150,73 @@ pub fn compare<F: FnMut(u64)>(
         }
         let number = marks.number(name);
         let earlier = before.and_then(|before| before.caches.get(name));
-        let marked = |second| number.and_then(|number| marks.state(number, second)).filter(|_| has_marks).cloned();
-        let first = marked(false).or_else(|| number.and_then(|number| marks.start(number)).cloned()).unwrap_or_default();
-        let first = if before.is_some() { first } else { CacheState::default() };
-        let second = marked(true);
-        unmarked += u32::from(has_marks && number.is_some() && second.is_none());
-        let states = (first, second.or_else(|| number.map(end)).unwrap_or_default());
+        let pair = Pair {
+            earlier,
+            later: attributes,
+            marks,
+            marked: number.filter(|_| has_marks),
+            has_first: before.is_some(),
+            start: number.and_then(|number| marks.start(number)).filter(|_| before.is_some()).cloned().unwrap_or_default(),
+            end: number.map(end).unwrap_or_default(),
+        };
+        unmarked += u32::from(pair.marked.is_some_and(|number| !marks.has_mark(number, true)));
+        unread += u32::from(pair.is_unread());
         cleared += cleared_counters(earlier, attributes);
         let from = verification.rows.len();
-        counter_rows(name, earlier, attributes, &states, cpus, &mut verification.rows);
-        let untouched = earlier.map_or(0, |earlier| untouched_slabs(earlier, &states.0.gauges));
-        gauge_rows(name, attributes, &with_untouched(states.1.gauges, untouched, attributes), &mut verification.rows);
+        counter_rows(name, &pair, cpus, &mut verification.rows);
+        let untouched = earlier.map_or(0, |earlier| untouched_slabs(earlier, &pair.first("slabs").gauges));
+        gauge_rows(name, &pair, untouched, &mut verification.rows);
         let verdict = CacheVerdict { untouched_slabs: untouched, ..verdict(name, &verification.rows[from..]) };
         verification.caches.push(verdict);
     }
     if unmarked > 0 {
         verification.notes.push(format!("{unmarked} caches have no marker of their own and are compared at the end of the trace"));
     }
+    if unread > 0 {
+        let note = format!("the trace does not show when the attributes of {unread} caches were read: they are compared at their markers");
+        verification.notes.push(note);
+    }
     if cleared > 0 {
         verification.notes.push(format!("{cleared} counters were cleared between the snapshots: their values since then are compared"));
     }
     verification
+}
+
+/// The two snapshots of one cache, with the replay's states at the same moments.
+struct Pair<'a, F> {
+    earlier: Option<&'a CacheAttributes>,
+    later: &'a CacheAttributes,
+    marks: &'a SnapshotMarks<F>,
+    /// Number of the cache, if the trace has the markers of both snapshots.
+    marked: Option<usize>,
+    /// Whether there is a first snapshot, of this cache or others.
+    has_first: bool,
+    /// In place of the first, and the second, for want of markers.
+    start: CacheState,
+    end: CacheState,
+}
+
+impl<F: FnMut(u64)> Pair<'_, F> {
+    /// State when this attribute was read for the first snapshot.
+    fn first(&self, attribute: &str) -> &CacheState {
+        let line = self.earlier.and_then(|earlier| earlier.line(attribute)).unwrap_or(0);
+        let number = self.marked.filter(|_| self.has_first);
+        number.and_then(|number| self.marks.state(number, false, line)).unwrap_or(&self.start)
+    }
+
+    /// State when this attribute was read for the second snapshot.
+    fn second(&self, attribute: &str) -> &CacheState {
+        let line = self.later.line(attribute).unwrap_or(0);
+        self.marked.and_then(|number| self.marks.state(number, true, line)).unwrap_or(&self.end)
+    }
+
+    /// True if the trace has a marker of the cache, but does not show when its attributes were read.
+    fn is_unread(&self) -> bool {
+        self.marked.is_some_and(|number| {
+            let is_unread = |second| self.marks.has_mark(number, second) && !self.marks.has_reads(number, second);
+            is_unread(true) || (self.earlier.is_some() && is_unread(false))
+        })
+    }
 }
 
 /// Counters that are lower at the second snapshot without having wrapped: somebody wrote 0 to them.
@@ -182,19 +230,13 @@ fn cleared_counters(earlier: Option<&CacheAttributes>, later: &CacheAttributes) 
     Counter::ALL.iter().filter(|counter| is_cleared(counter)).count() as u32
 }
 
-fn counter_rows(
-    name: &str,
-    earlier: Option<&CacheAttributes>,
-    later: &CacheAttributes,
-    states: &(CacheState, CacheState),
-    cpus: u16,
-    rows: &mut Vec<Row>,
-) {
+fn counter_rows<F: FnMut(u64)>(name: &str, pair: &Pair<'_, F>, cpus: u16, rows: &mut Vec<Row>) {
     for counter in Counter::ALL {
-        let Some(after) = later.get(counter.name()) else { continue };
-        let before = earlier.and_then(|attributes| attributes.get(counter.name()));
+        let Some(after) = pair.later.get(counter.name()) else { continue };
+        let before = pair.earlier.and_then(|attributes| attributes.get(counter.name()));
         let row = |cpu, kernel, replay| Row { cache: name.to_owned(), counter: counter.name(), cpu, kernel, replay, is_gauge: false };
         let kernel = difference(after.total.unwrap_or(0), before.and_then(|value| value.total).unwrap_or(0));
+        let states = (pair.first(counter.name()), pair.second(counter.name()));
         let replay = states.1.total(counter) as i64 - states.0.total(counter) as i64;
         rows.push(row(None, kernel, replay));
         for cpu in 0..cpus {
@@ -202,7 +244,7 @@ fn counter_rows(
                 value.and_then(|value| value.cpus.get(&u32::from(cpu))).copied().unwrap_or(0)
             };
             let count = |state: &CacheState| state.counts.get(usize::from(cpu)).map_or(0, |counts: &CpuCounts| counts.get(counter)) as i64;
-            rows.push(row(Some(u32::from(cpu)), difference(share(Some(after)), share(before)), count(&states.1) - count(&states.0)));
+            rows.push(row(Some(u32::from(cpu)), difference(share(Some(after)), share(before)), count(states.1) - count(states.0)));
         }
     }
 }
@@ -239,9 +281,10 @@ fn with_untouched(replay: Gauges, untouched: u64, attributes: &CacheAttributes) 
     }
 }
 
-fn gauge_rows(name: &str, attributes: &CacheAttributes, replay: &Gauges, rows: &mut Vec<Row>) {
-    for (gauge, value) in replay.named() {
-        if let Some(kernel) = attributes.number(gauge) {
+fn gauge_rows<F: FnMut(u64)>(name: &str, pair: &Pair<'_, F>, untouched: u64, rows: &mut Vec<Row>) {
+    for (position, (gauge, _)) in Gauges::default().named().into_iter().enumerate() {
+        let (_, value) = with_untouched(pair.second(gauge).gauges, untouched, pair.later).named()[position];
+        if let Some(kernel) = pair.later.number(gauge) {
             rows.push(Row {
                 cache: name.to_owned(),
                 counter: gauge,

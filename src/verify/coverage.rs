@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::marks::PREFIX;
-use crate::prepare::Plan;
 use crate::prepare::ledger::{Entry, Ledger};
+use crate::prepare::{Plan, SnapshotMark};
 
 /// Operations of a cache that the trace shows, and those that had to be inferred.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,17 +46,17 @@ impl Coverage {
     }
 }
 
-/// Operations of each cache that the trace shows between the moments at which [`super::compare`] compares: the markers of the two
-/// snapshots, or the start and the end of the trace.
+/// Operations of each cache that the trace shows between its markers in the two snapshots, or else the start and the end of the
+/// trace. Counters are read a little after the markers; what reading them takes itself is the same both times.
 #[must_use]
 pub fn traced_between_snapshots(plan: &Plan, has_first: bool) -> Vec<u64> {
     let mut begun = 0_usize;
     let mut at: [BTreeMap<&str, usize>; 2] = Default::default();
     for (position, text) in &plan.marks {
-        match text.strip_prefix(PREFIX) {
-            None | Some("end") => {}
-            Some("begin") => begun += 1,
-            Some(cache) => {
+        match SnapshotMark::parse(text) {
+            None | Some(SnapshotMark::End) => {}
+            Some(SnapshotMark::Begin) => begun += 1,
+            Some(SnapshotMark::Cache(cache)) => {
                 if let Some(at) = begun.checked_sub(1).and_then(|snapshot| at.get_mut(snapshot)) {
                     at.insert(cache, *position);
                 }

@@ -2,21 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use crate::prepare::PlannedCache;
+use crate::prepare::{PlannedCache, SnapshotMark};
 use crate::replay::{CacheState, Observer};
 
-pub(super) const PREFIX: &str = "slubreplay-snap ";
-
-/// States of caches at their markers, in the first and the second snapshot.
+/// States of caches at their markers, and as their attributes were read, in the first and the second snapshot.
 #[derive(Debug, Default)]
 pub struct SnapshotMarks<F> {
     numbers: BTreeMap<String, usize>,
     /// By snapshot, then cache number.
-    states: [BTreeMap<usize, CacheState>; 2],
+    states: [BTreeMap<usize, Seen>; 2],
     begun: usize,
     /// States before the first operation.
     start: Vec<CacheState>,
     progress: F,
+}
+
+/// States of a cache from its marker on.
+#[derive(Debug)]
+struct Seen {
+    /// With the line of the first attribute that was read in that state; at first the marker's own state.
+    states: Vec<(usize, CacheState)>,
+    has_reads: bool,
 }
 
 impl<F: FnMut(u64)> SnapshotMarks<F> {
@@ -32,10 +38,24 @@ impl<F: FnMut(u64)> SnapshotMarks<F> {
         self.begun
     }
 
-    /// The state of a cache at its marker in the first (`false`) or the second snapshot.
+    /// The state of a cache when the attribute in this line of it was read for the first (`false`) or the second
+    /// snapshot; at its marker, if the trace does not show when that was.
     #[must_use]
-    pub fn state(&self, cache: usize, second: bool) -> Option<&CacheState> {
-        self.states[usize::from(second)].get(&cache)
+    pub fn state(&self, cache: usize, second: bool, line: usize) -> Option<&CacheState> {
+        let states = &self.states[usize::from(second)].get(&cache)?.states;
+        states.iter().rfind(|(first, _)| *first <= line).map(|(_, state)| state)
+    }
+
+    /// True if the trace has the cache's marker for the first (`false`) or the second snapshot.
+    #[must_use]
+    pub fn has_mark(&self, cache: usize, second: bool) -> bool {
+        self.states[usize::from(second)].contains_key(&cache)
+    }
+
+    /// True if the trace shows when each attribute of a cache was read.
+    #[must_use]
+    pub fn has_reads(&self, cache: usize, second: bool) -> bool {
+        self.states[usize::from(second)].get(&cache).is_some_and(|seen| seen.has_reads)
     }
 
     /// The state of a cache before the first operation.
@@ -57,18 +77,30 @@ impl<F: FnMut(u64)> Observer for SnapshotMarks<F> {
     }
 
     fn mark(&mut self, text: &str, state: &dyn Fn(usize) -> Option<CacheState>) {
-        match text.strip_prefix(PREFIX) {
-            None | Some("end") => {}
-            Some("begin") => self.begun += 1,
-            Some(name) => {
+        match SnapshotMark::parse(text) {
+            None | Some(SnapshotMark::End) => {}
+            Some(SnapshotMark::Begin) => self.begun += 1,
+            Some(SnapshotMark::Cache(name)) => {
                 let (Some(&number), Some(states)) =
                     (self.numbers.get(name), self.begun.checked_sub(1).and_then(|index| self.states.get_mut(index)))
                 else {
                     return;
                 };
                 if let Some(state) = state(number) {
-                    states.insert(number, state);
+                    states.insert(number, Seen { states: vec![(0, state)], has_reads: false });
                 }
+            }
+        }
+    }
+
+    fn read(&mut self, mark: &str, attribute: usize, state: &dyn Fn(usize) -> Option<CacheState>) {
+        let Some(SnapshotMark::Cache(name)) = SnapshotMark::parse(mark) else { return };
+        let Some(&number) = self.numbers.get(name) else { return };
+        let snapshot = self.begun.checked_sub(1).and_then(|index| self.states.get_mut(index));
+        if let (Some(seen), Some(state)) = (snapshot.and_then(|states| states.get_mut(&number)), state(number)) {
+            seen.has_reads = true;
+            if seen.states.last().is_none_or(|(_, last)| *last != state) {
+                seen.states.push((attribute, state));
             }
         }
     }

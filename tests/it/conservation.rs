@@ -31,7 +31,7 @@ fn replay(name: &str) -> Replayed {
     let capture = Capture::open(&dir).expect("a capture");
     let recording = TraceDat::open(&capture.trace).expect("a trace").decode(&|_| {}).expect("decodes");
     let setting = Setting::resolve(Wishes::default(), &recording, Some(&capture)).expect("a setting");
-    let plan = prepare(&recording, &setting.kernel, Snapshots { before: capture.before.as_ref(), after: capture.after.as_ref() });
+    let plan = prepare(&recording, &setting.kernel, Snapshots::of(&capture));
     let page_bytes = setting.kernel.machine.page_bytes;
     let setup =
         Setup { rules: setting.rules, topology: setting.topology, page_bytes, samples: 0, pause_at: Vec::new(), check_every: 100_000 };

@@ -22,8 +22,21 @@ pub struct Machine {
     pub cpus_online: Vec<u32>,
     /// CPUs of each node, by node number.
     pub nodes: Vec<(u32, Vec<u32>)>,
+    /// Page frames of each node, from `zoneinfo.before` (else `zoneinfo.after`).
+    pub memory: Vec<NodeMemory>,
     /// Page size in bytes.
     pub page_bytes: Option<u32>,
+}
+
+/// Page frames of a zone of a node; there may be holes in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeMemory {
+    /// Number of the node.
+    pub node: u16,
+    /// First page frame.
+    pub start_pfn: u64,
+    /// Page frame after the last.
+    pub end_pfn: u64,
 }
 
 impl Machine {
@@ -50,6 +63,10 @@ impl Machine {
             cpus_possible: list("cpu_possible")?,
             cpus_online: list("cpu_online")?,
             nodes: nodes(dir, &text("nodes")?.unwrap_or_default())?,
+            memory: match text("zoneinfo.before")? {
+                Some(text) => memory(&text),
+                None => memory(&text("zoneinfo.after")?.unwrap_or_default()),
+            },
             page_bytes,
         })
     }
@@ -86,10 +103,42 @@ fn nodes(dir: &Path, text: &str) -> Result<Vec<(u32, Vec<u32>)>, TraceError> {
     Ok(nodes)
 }
 
+/// Page frames by node in a `/proc/zoneinfo`; what cannot be understood is left out, as the file differs between releases.
+fn memory(zoneinfo: &str) -> Vec<NodeMemory> {
+    let mut memory = Vec::new();
+    let (mut node, mut spanned) = (None, 0_u64);
+    for line in zoneinfo.lines() {
+        if let Some((number, _)) = line.strip_prefix("Node ").and_then(|rest| rest.split_once(',')) {
+            (node, spanned) = (number.parse().ok().filter(|&node: &u16| u32::from(node) < MAX_NODES), 0);
+        } else if let Some(pages) = line.trim_start().strip_prefix("spanned") {
+            spanned = pages.trim().parse().unwrap_or(0);
+        } else if let (Some(start), Some(node), 1..) = (line.trim_start().strip_prefix("start_pfn:"), node, spanned)
+            && let Ok(start_pfn) = start.trim().parse::<u64>()
+        {
+            memory.push(NodeMemory { node, start_pfn, end_pfn: start_pfn.saturating_add(spanned) });
+        }
+    }
+    memory
+}
+
 fn fault(dir: &Path, name: &str, line: u64, expected: &'static str, found: &str) -> TraceError {
     let found = crate::parse::excerpt(found.as_bytes());
     TraceError::malformed(
         &dir.join(name),
         Fault { section: name.to_owned().into(), place: Place::Line(line), expected: expected.into(), found },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_of_nodes_is_read_from_zoneinfo() {
+        let text = "Node 0, zone    DMA32\n        spanned  262143\n  start_pfn:           1\nNode 0, zone   Normal\n        spanned  0\n\
+                    Node 1, zone    DMA32\n        spanned  262112\n  start_pfn:           262144\n";
+        let expected = [(0, 1, 262_144), (1, 262_144, 524_256)].map(|(node, start_pfn, end_pfn)| NodeMemory { node, start_pfn, end_pfn });
+        assert_eq!(memory(text), expected);
+        assert_eq!(memory("Node x, zone\n spanned y\n start_pfn: 3\nspanned 4\nstart_pfn: 5"), []);
+    }
 }

@@ -13,7 +13,7 @@ pub mod snapshot;
 use std::path::{Path, PathBuf};
 
 use crate::error::TraceError;
-pub use machine::Machine;
+pub use machine::{Machine, NodeMemory};
 pub use snapshot::SlabSnapshot;
 
 /// Names that a trace may have in a capture, the first found first.

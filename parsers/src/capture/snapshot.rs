@@ -19,7 +19,12 @@ pub struct SlabSnapshot {
 
 /// The attributes of one cache by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CacheAttributes(BTreeMap<String, Value>);
+pub struct CacheAttributes {
+    /// With the number of the line.
+    values: BTreeMap<String, (usize, Value)>,
+    lines: usize,
+    position: usize,
+}
 
 /// The value of an attribute.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,13 +57,36 @@ impl CacheAttributes {
     /// The attribute of that name.
     #[must_use]
     pub fn get(&self, attribute: &str) -> Option<&Value> {
-        self.0.get(attribute)
+        self.values.get(attribute).map(|(_, value)| value)
     }
 
     /// The leading number of an attribute.
     #[must_use]
     pub fn number(&self, attribute: &str) -> Option<u64> {
-        self.0.get(attribute)?.total
+        self.get(attribute)?.total
+    }
+
+    /// Number of the line of an attribute: the cache's first is 0.
+    #[must_use]
+    pub fn line(&self, attribute: &str) -> Option<usize> {
+        self.values.get(attribute).map(|(line, _)| *line)
+    }
+
+    /// Number of the cache in the order of the file: the first is 0.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Number of lines.
+    #[must_use]
+    pub fn lines(&self) -> usize {
+        self.lines
+    }
+
+    fn push(&mut self, attribute: &str, value: Value) {
+        self.values.insert(attribute.to_owned(), (self.lines, value));
+        self.lines += 1;
     }
 }
 
@@ -86,7 +114,9 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<SlabSnapshot, TraceError>
         if attribute == "@alias" {
             snapshot.aliases.insert(cache.to_owned(), value.to_owned());
         } else {
-            snapshot.caches.entry(cache.to_owned()).or_default().0.insert(attribute.to_owned(), self::value(value));
+            let position = snapshot.caches.len();
+            let new = || CacheAttributes { position, ..CacheAttributes::default() };
+            snapshot.caches.entry(cache.to_owned()).or_insert_with(new).push(attribute, self::value(value));
         }
     }
     Ok(snapshot)
@@ -125,6 +155,7 @@ mod tests {
         assert_eq!(raw.number("alloc_fastpath"), Some(12));
         assert_eq!(raw.get("alloc_fastpath").unwrap().cpus, [(0, 5), (3, 7)].into());
         assert_eq!(raw.get("slabs").unwrap().nodes, [(0, 2)].into());
+        assert_eq!((raw.line("alloc_fastpath"), raw.line("slabs"), raw.line("order"), raw.lines()), (Some(0), Some(1), None, 2));
         assert_eq!(snapshot.aliases_of(":A-0000960").collect::<Vec<_>>(), ["RAW"]);
     }
 

@@ -309,7 +309,9 @@ impl Cache {
     pub(super) fn new_slab(&mut self, request: AllocRequest, opportunistic: bool, pages: &mut dyn PageSource) -> Option<SlabId> {
         let node = request.node.unwrap_or_else(|| self.topology.node_of(request.cpu));
         let this_node_only = request.node.is_some() && request.this_node_only;
-        let ask = |order: u32, opportunistic| PageRequest { owner: self.owner, order: order as u8, node, this_node_only, opportunistic };
+        let cpu = request.cpu;
+        let ask =
+            |order: u32, opportunistic| PageRequest { owner: self.owner, order: order as u8, cpu, node, this_node_only, opportunistic };
         if let Some(got) = pages.alloc(ask(self.layout.order, true)) {
             return Some(self.slabs.add(got, self.layout.objects as u16));
         }
