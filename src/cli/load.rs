@@ -42,6 +42,9 @@ pub(super) fn plan(input: Input, wishes: Wishes, path: &Path) -> Result<Loaded, 
         return Err(Failure::input(error).hint("record with `trace-cmd record -e kmem -C global COMMAND`"));
     }
     let snapshots = capture.as_ref().map_or_else(Snapshots::default, Snapshots::of);
+    // On nodes that the user laid out, the page frames are not where the recorded machine had them.
+    let memory = if wishes.nodes.is_some() { &[] } else { snapshots.memory };
+    let snapshots = Snapshots { memory, ..snapshots };
     let is_marked = mark_snapshots(&mut recording, snapshots);
     let mut setting = Setting::resolve(wishes, &recording, capture.as_ref()).map_err(|error| match &error {
         SettingError::Nodes(_) => Failure::usage(&error.to_string(), "a number of nodes, or the CPUs of each node such as 0-3/4-7"),
