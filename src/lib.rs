@@ -2,13 +2,14 @@
 //!
 //! See ARCHITECTURE.md for the map. In short, data flows one way:
 //! trace → [`slubreplay_parsers`] → [`prepare`] → [`replay`] (driving [`allocators`] on [`mem`]) →
-//! [`verify`] or a report.
+//! [`verify`], [`compare`] or a report.
 
 #![deny(unsafe_code)]
 
 pub mod allocators;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod compare;
 pub mod mem;
 pub mod prepare;
 pub mod replay;

@@ -1,6 +1,9 @@
 //! What kernel and machine a trace is replayed for: what the user said, else what capture and trace say,
 //! else a default; resolved once.
 
+mod nodes;
+
+pub use nodes::Nodes;
 use slubreplay_parsers::capture::Capture;
 use slubreplay_parsers::recording::Recording;
 
@@ -8,7 +11,7 @@ use crate::allocators::slub::sizing::{Build, Kernel, KernelRelease, Machine};
 use crate::allocators::slub::{Rules, Topology};
 
 /// What the user said; `None` leaves it to the input.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wishes {
     /// Kernel release whose rules to follow.
     pub kernel: Option<KernelRelease>,
@@ -16,6 +19,8 @@ pub struct Wishes {
     pub cpus: Option<u16>,
     /// Page size in bytes.
     pub page_bytes: Option<u32>,
+    /// Memory nodes and their CPUs.
+    pub nodes: Option<Nodes>,
 }
 
 /// The resolved setting.
@@ -47,6 +52,9 @@ pub enum SettingError {
         /// The number.
         cpu: u16,
     },
+    /// Nodes that do not fit the CPUs of the machine.
+    #[error("--nodes: {0}")]
+    Nodes(String),
 }
 
 impl Setting {
@@ -54,7 +62,7 @@ impl Setting {
     ///
     /// # Errors
     ///
-    /// If the trace has CPU numbers that no machine has.
+    /// If the trace has CPU numbers that no machine has, or the nodes wished for do not fit the CPUs.
     pub fn resolve(wishes: Wishes, recording: &Recording, capture: Option<&Capture>) -> Result<Self, SettingError> {
         let mut notes = Vec::new();
         if let Some(stream) = recording.streams.iter().find(|stream| stream.cpu >= MAX_CPUS) {
@@ -66,12 +74,10 @@ impl Setting {
             notes.push(format!("the trace does not name its kernel; replayed as {DEFAULT_RELEASE} (say --kernel to change that)"));
             DEFAULT_RELEASE
         });
-        let rules = Rules::of(release);
-        if !rules.is_verified() {
-            let generation = rules.generation.name();
-            notes.push(format!("the model of {generation} follows its source and was not verified against counters of a real kernel"));
-        }
-        let topology = topology(recording, capture);
+        let topology = match &wishes.nodes {
+            None => topology(recording, capture),
+            Some(nodes) => Topology::new(nodes.of_cpus(topology(recording, capture).cpus()).map_err(SettingError::Nodes)?),
+        };
         let listed = |cpus: Option<&Vec<u32>>| cpus.filter(|cpus| !cpus.is_empty()).map(|cpus| cpus.len() as u32);
         let present =
             wishes.cpus.map(u32::from).or(listed(machine.map(|machine| &machine.cpus_online))).unwrap_or(u32::from(topology.cpus()));
@@ -84,11 +90,30 @@ impl Setting {
             word_bytes: if recording.info.long_bytes == 4 { 4 } else { 8 },
             ..Machine::x86_64(present)
         };
-        let build =
-            machine.and_then(|machine| machine.config.as_deref()).map_or_else(Build::default, |config| Build::from_config(config, release));
+        let mut setting = Self::of(release, hardware, topology, capture);
+        setting.notes.splice(0..0, notes);
+        Ok(setting)
+    }
+
+    /// The same machine, with a kernel of another release, configured and booted as the recorded one.
+    #[must_use]
+    pub fn for_release(&self, release: KernelRelease, capture: Option<&Capture>) -> Self {
+        Self::of(release, self.kernel.machine, self.topology.clone(), capture)
+    }
+
+    fn of(release: KernelRelease, hardware: Machine, topology: Topology, capture: Option<&Capture>) -> Self {
+        let machine = capture.map(|capture| &capture.machine);
+        let config = machine.and_then(|machine| machine.config.as_deref());
+        let build = config.map_or_else(Build::default, |config| Build::from_config(config, release));
         let cmdline = machine.and_then(|machine| machine.cmdline.as_deref()).unwrap_or("");
-        notes.extend(not_modelled(cmdline, machine.and_then(|machine| machine.config.as_deref())));
-        Ok(Self { kernel: Kernel::booted(release, hardware, build, cmdline), rules, topology, notes })
+        let rules = Rules::of(release);
+        let mut notes = Vec::new();
+        if !rules.is_verified() {
+            let generation = rules.generation.name();
+            notes.push(format!("the model of {generation} follows its source and was not verified against counters of a real kernel"));
+        }
+        notes.extend(not_modelled(cmdline, config));
+        Self { kernel: Kernel::booted(release, hardware, build, cmdline), rules, topology, notes }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Numbers, names and small pictures as characters, for the text report and the charts.
 
 /// Returns `value` with a comma between groups of three digits.
-pub(crate) fn thousands(value: u64) -> String {
+pub fn thousands(value: u64) -> String {
     let digits = value.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -14,7 +14,7 @@ pub(crate) fn thousands(value: u64) -> String {
 }
 
 /// Returns `bytes` in the largest unit that leaves at least 1, with one decimal.
-pub(crate) fn bytes(bytes: u64) -> String {
+pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -30,7 +30,7 @@ pub(crate) fn bytes(bytes: u64) -> String {
 }
 
 /// Returns `share`, 0 to 1, in percent. Never shows 0 or 100 for what is a little more or less.
-pub(crate) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
     if percent > 0.0 && percent < 0.1 {
         "<0.1%".to_owned()
@@ -42,7 +42,7 @@ pub(crate) fn percent(share: f64) -> String {
 }
 
 /// Returns a span of time in the unit that reads best.
-pub(crate) fn duration(ns: u64) -> String {
+pub fn duration(ns: u64) -> String {
     let value = ns as f64;
     match ns {
         0..1_000 => format!("{ns} ns"),
@@ -55,7 +55,7 @@ pub(crate) fn duration(ns: u64) -> String {
 
 /// Returns `text` without control characters, which could reprogram a terminal or break an SVG,
 /// and, unless `unicode`, without anything beyond ASCII.
-pub(crate) fn printable(text: &str, unicode: bool) -> String {
+pub fn printable(text: &str, unicode: bool) -> String {
     text.chars()
         .map(|char| match char {
             _ if char.is_control() => '?',
@@ -69,12 +69,12 @@ pub(crate) fn printable(text: &str, unicode: bool) -> String {
 }
 
 /// The mark for text left out.
-pub(crate) fn ellipsis(unicode: bool) -> &'static str {
+pub fn ellipsis(unicode: bool) -> &'static str {
     if unicode { "…" } else { "..." }
 }
 
 /// Returns `text` cut at its end to at most `width` characters.
-pub(crate) fn cut(text: &str, width: usize, unicode: bool) -> String {
+pub fn cut(text: &str, width: usize, unicode: bool) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
@@ -88,7 +88,7 @@ pub(crate) fn cut(text: &str, width: usize, unicode: bool) -> String {
 /// Returns `values` as `width` block characters, scaled to the largest value.
 ///
 /// Each character shows the largest of the values that fall to it, so that no peak is lost.
-pub(crate) fn sparkline(values: &[u64], width: usize) -> String {
+pub fn sparkline(values: &[u64], width: usize) -> String {
     const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let highest = values.iter().copied().max().unwrap_or(0);
     if highest == 0 {
@@ -107,7 +107,7 @@ pub(crate) fn sparkline(values: &[u64], width: usize) -> String {
 }
 
 /// Returns `text` in lines of at most `width` characters, broken at blanks where possible.
-pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();

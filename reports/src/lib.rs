@@ -10,7 +10,7 @@
 
 pub mod charts;
 pub mod export;
-mod format;
+pub mod format;
 pub mod input;
 pub mod json;
 pub mod ratios;

@@ -6,20 +6,22 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::allocators::slub::sizing::KernelRelease;
-use crate::setting::Wishes;
+use crate::setting::{Nodes, Wishes};
 
 const EXIT_STATUS: &str = "\
 Exit status:
   0   done
   1   the trace or capture could not be read, or holds no slab events; or output could not be written
   2   the command line was wrong
-  3   done, but the result is outside of what was asked for (--max-error, --check)";
+  3   done, but the result is outside of what was asked for (--max-error, --min-agreement, --check)";
 
 const EXAMPLES: &str = "\
 Examples:
   slubreplay traces/forkexec-6.12                  replay a capture and print a report
   slubreplay trace.dat --out report/               also write tables (CSV) and charts (PNG, SVG)
-  slubreplay verify traces/forkexec-6.12           compare with the kernel's own counters
+  slubreplay verify traces/forkexec-6.12           compare with the kernel's own counters and addresses
+  slubreplay verify trace.dat --explain dentry     show where the replay first parts from the kernel, and why
+  slubreplay compare trace.dat --kernels 6.1,6.12  replay the same operations by several kernels
   slubreplay info trace.dat --format json          what a trace holds";
 
 /// Replay recorded Linux slab allocations through a faithful model of the kernel's allocator
@@ -38,14 +40,16 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Replay a trace or capture and report (the default)
     Replay(ReplayArgs),
-    /// Replay a capture and compare with the kernel's own counters
+    /// Replay and compare with the kernel: its counters, and the slabs that it served objects from
     Verify(VerifyArgs),
+    /// Replay the same operations by several kernels, side by side
+    Compare(CompareArgs),
     /// Say what a trace holds
     Info(InfoArgs),
 }
 
 /// The kernel and machine to replay for.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct MachineArgs {
     /// Kernel release whose rules to follow [default: that of the recording]
     #[arg(long, value_name = "VERSION", value_parser = release, global = true, help_heading = "Machine")]
@@ -56,11 +60,15 @@ pub(super) struct MachineArgs {
     /// Page size in bytes [default: that of the recording, else 4096]
     #[arg(long, value_name = "BYTES", value_parser = page_bytes, global = true, help_heading = "Machine")]
     pub(super) page_size: Option<u32>,
+    /// Memory nodes: a number, with the CPUs split evenly in order, or the CPUs of each node with a slash between nodes, such as
+    /// 0-3/4-7 or 0,2/1,3 [default: those of the capture, else 1]
+    #[arg(long, value_name = "N|CPUS/CPUS", global = true, help_heading = "Machine")]
+    pub(super) nodes: Option<Nodes>,
 }
 
 impl MachineArgs {
     pub(super) fn wishes(self) -> Wishes {
-        Wishes { kernel: self.kernel, cpus: self.cpus, page_bytes: self.page_size }
+        Wishes { kernel: self.kernel, cpus: self.cpus, page_bytes: self.page_size, nodes: self.nodes }
     }
 }
 
@@ -100,31 +108,76 @@ pub(super) enum ReplayFormat {
 #[derive(Debug, Args)]
 #[command(after_long_help = EXIT_STATUS)]
 pub(super) struct VerifyArgs {
-    /// A capture directory: trace.dat with slab.before and slab.after
-    #[arg(value_name = "CAPTURE", value_hint = ValueHint::DirPath)]
-    pub(super) capture: PathBuf,
+    /// A trace.dat file, or a capture directory; with slab.before and slab.after in it, counters are compared too
+    #[arg(value_name = "TRACE|CAPTURE", value_hint = ValueHint::AnyPath)]
+    pub(super) trace: PathBuf,
     /// Form of the result on stdout
     #[arg(long, value_enum, default_value_t = VerifyFormat::Text)]
     pub(super) format: VerifyFormat,
     /// Fail (exit status 3) if the summed counter error is above this, in percent
     #[arg(long, value_name = "PCT", value_parser = percent)]
     pub(super) max_error: Option<f64>,
+    /// Fail (exit status 3) if the slab agreement is below this, in percent
+    #[arg(long, value_name = "PCT", value_parser = percent)]
+    pub(super) min_agreement: Option<f64>,
     /// Leave this cache (or a cache with this alias) out of the sums; may be repeated
     #[arg(long, value_name = "CACHE")]
     pub(super) exclude: Vec<String>,
     /// Show all caches that differ, not only the worst
     #[arg(long)]
     pub(super) all: bool,
+    /// Show the first allocations of this cache (or of the cache with this alias) that the replay served from another slab than the
+    /// kernel, with what both had at that moment
+    #[arg(long, value_name = "CACHE", conflicts_with_all = ["max_error", "min_agreement", "exclude", "all"])]
+    pub(super) explain: Option<String>,
+    /// How many of them
+    #[arg(long, value_name = "N", default_value_t = 3, requires = "explain", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) divergences: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum VerifyFormat {
     /// A table to read
     Text,
-    /// cache,counter,cpu,kernel,replay
+    /// The counters: cache,counter,cpu,kernel,replay
     Csv,
+    /// The slab agreement: cache,compared,agreed,percent,first_divergence_operation,first_divergence_ns
+    AgreementCsv,
     /// One JSON object
     Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = EXIT_STATUS)]
+pub(super) struct CompareArgs {
+    /// A trace.dat file, or a capture directory
+    #[arg(value_name = "TRACE|CAPTURE", value_hint = ValueHint::AnyPath)]
+    pub(super) trace: PathBuf,
+    /// Kernel releases to replay by, such as 6.1,6.12,7.0; the recorded one may be named without its update number
+    #[arg(long, value_name = "VERSIONS", value_parser = release, value_delimiter = ',', required = true)]
+    pub(super) kernels: Vec<KernelRelease>,
+    /// Write compare.csv and compare.json into this directory
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(super) out: Option<PathBuf>,
+    /// Form of the result on stdout
+    #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
+    pub(super) format: CompareFormat,
+    /// Show this cache (or the cache with this alias) only
+    #[arg(long, value_name = "CACHE")]
+    pub(super) cache: Option<String>,
+    /// Caches to show, those whose slab memory differs most first
+    #[arg(long, value_name = "N", default_value_t = 15)]
+    pub(super) top: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum CompareFormat {
+    /// Tables to read
+    Text,
+    /// One JSON object
+    Json,
+    /// One row for each cache and kernel
+    Csv,
 }
 
 #[derive(Debug, Args)]

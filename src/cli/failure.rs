@@ -1,7 +1,5 @@
 //! Errors with hints, and exit codes.
 
-use std::io::Read;
-use std::path::Path;
 use std::process::ExitCode;
 
 use slubreplay_parsers::TraceError;

@@ -9,9 +9,12 @@ use slubreplay_parsers::recording::Recording;
 use super::failure::Failure;
 use super::progress::Stage;
 use crate::mem::RecordedPages;
-use crate::prepare::{Plan, Snapshots, mark_snapshots, prepare};
+use crate::prepare::{Plan, PlannedCache, Snapshots, mark_snapshots, prepare};
 use crate::replay::{Engine, Observer, Outcome, Setup, Timeline};
-use crate::setting::{Setting, Wishes};
+use crate::setting::{Setting, SettingError, Wishes};
+
+/// What to do about a model that broke its own laws.
+pub(super) const BUG: &str = "this is a bug in slubreplay; please report it";
 
 /// A trace, decoded, with the capture it is part of.
 #[derive(Debug)]
@@ -39,8 +42,14 @@ pub(super) fn plan(input: Input, wishes: Wishes, path: &Path) -> Result<Loaded, 
         return Err(Failure::input(error).hint("record with `trace-cmd record -e kmem -C global COMMAND`"));
     }
     let snapshots = capture.as_ref().map_or_else(Snapshots::default, Snapshots::of);
+    // On nodes that the user laid out, the page frames are not where the recorded machine had them.
+    let memory = if wishes.nodes.is_some() { &[] } else { snapshots.memory };
+    let snapshots = Snapshots { memory, ..snapshots };
     let is_marked = mark_snapshots(&mut recording, snapshots);
-    let mut setting = Setting::resolve(wishes, &recording, capture.as_ref()).map_err(Failure::input)?;
+    let mut setting = Setting::resolve(wishes, &recording, capture.as_ref()).map_err(|error| match &error {
+        SettingError::Nodes(_) => Failure::usage(&error.to_string(), "a number of nodes, or the CPUs of each node such as 0-3/4-7"),
+        _ => Failure::input(error),
+    })?;
     if is_marked {
         setting
             .notes
@@ -64,16 +73,42 @@ pub(super) struct Loaded {
 impl Loaded {
     /// Replays the plan, with pages as recorded.
     pub(super) fn replay(&self, samples: u32, check_every: u64, observer: &mut dyn Observer) -> Result<(Outcome, Timeline), Failure> {
+        self.replay_pausing(samples, check_every, Vec::new(), observer)
+    }
+
+    /// The same, with pauses before the operations at these positions.
+    pub(super) fn replay_pausing(
+        &self,
+        samples: u32,
+        check_every: u64,
+        pause_at: Vec<usize>,
+        observer: &mut dyn Observer,
+    ) -> Result<(Outcome, Timeline), Failure> {
         let setup = Setup {
             rules: self.setting.rules,
             topology: self.setting.topology.clone(),
             page_bytes: self.setting.kernel.machine.page_bytes,
             samples,
-            pause_at: Vec::new(),
+            pause_at,
             check_every,
         };
         let pages = RecordedPages::new(self.plan.recorded_slabs.iter().cloned());
         let replayed = Engine::new(&self.plan, &setup, pages).run(observer);
-        replayed.map_err(|error| Failure::outside(error).hint("this is a bug in slubreplay; please report it"))
+        replayed.map_err(|error| Failure::outside(error).hint(BUG))
+    }
+
+    /// Number of the cache of that name, be it a directory, the name in the trace or one that was merged. `option` is where the
+    /// user named it.
+    pub(super) fn cache(&self, option: &str, name: &str) -> Result<usize, Failure> {
+        let capture = self.capture.as_ref();
+        let snapshot = capture.and_then(|capture| capture.after.as_ref().or(capture.before.as_ref()));
+        let directory = snapshot.and_then(|snapshot| snapshot.resolve(name)).unwrap_or(name);
+        let caches = &self.plan.caches;
+        let found = caches.iter().position(|cache| cache.name == directory).or_else(|| {
+            let has_name = |cache: &PlannedCache| cache.traced_as == name || cache.aliases.iter().any(|alias| alias == name);
+            caches.iter().position(has_name)
+        });
+        let hint = if snapshot.is_some() { "names are those in /sys/kernel/slab" } else { "names are those in the trace's events" };
+        found.ok_or_else(|| Failure::usage(&format!("{option} {name}: no such cache in trace or snapshots"), hint))
     }
 }

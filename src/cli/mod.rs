@@ -6,10 +6,13 @@
 //! | `failure` | errors with hints, and exit codes |
 //! | `load` | opens a trace or capture, prepares it, and replays it |
 //! | `progress` | bars on stderr |
-//! | `replay`, `verify`, `info` | one file a command |
+//! | `replay`, `verify`, `compare`, `info` | one file or folder a command |
 //! | `convert` | a replay's outcome to a report's input |
+//! | `columns` | text in columns, fields of CSV |
 
 mod args;
+mod columns;
+mod compare;
 mod convert;
 mod failure;
 mod info;
@@ -40,6 +43,7 @@ pub fn main() -> ExitCode {
     };
     let result = match cli.command {
         Some(Command::Verify(args)) => verify::run(&args, cli.global),
+        Some(Command::Compare(args)) => compare::run(&args, cli.global),
         Some(Command::Info(args)) => info::run(&args),
         Some(Command::Replay(args)) => replay::run(&args, cli.global),
         None => match cli.replay {

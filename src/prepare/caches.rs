@@ -70,6 +70,20 @@ pub(super) fn plan(
     })
 }
 
+impl PlannedCache {
+    /// The same cache in another kernel: objects of the same size and distance, in slabs as `target` makes them. `None` if it makes
+    /// none for such objects. sysfs figures of the recorded kernel count no longer.
+    #[must_use]
+    pub fn relaid(&self, recorded: &Kernel, target: &Kernel) -> Option<Self> {
+        let names = self.aliases.iter().map(String::as_str).chain([self.traced_as.as_str()]);
+        let object_size = self.layout.object_size.min(self.layout.size);
+        let spec = CacheSpec { sheaf_capacity: sheaf_argument(names), ..CacheSpec::new(object_size, CacheFlags::NONE) };
+        let layout = CacheLayout::from_stride(target, &spec, self.layout.size).ok().filter(|layout| layout.objects <= MAX_OBJECTS)?;
+        let has_debug = self.kind == CacheKind::Debug && !recorded.build.slub_tiny;
+        Some(Self { kind: kind_of(has_debug, &layout, target), layout, ..self.clone() })
+    }
+}
+
 /// The `sheaf_capacity` that a cache is created with; releases without sheaves ignore it.
 ///
 /// Source: `maple_tree_init()`, `lib/maple_tree.c`, and `vma_state_init()`, `mm/vma_init.c`, Linux 6.18 (the latter not from 7.0 on,
@@ -83,7 +97,11 @@ const DEBUG_ATTRIBUTES: [&str; 5] = ["sanity_checks", "red_zone", "poison", "sto
 
 fn kind(computed: &CacheLayout, reported: Option<&CacheAttributes>, kernel: &Kernel) -> CacheKind {
     let is_set = |attribute: &&str| reported.and_then(|attributes| attributes.number(attribute)) == Some(1);
-    if kernel.build.slub_tiny || DEBUG_ATTRIBUTES.iter().any(is_set) {
+    kind_of(DEBUG_ATTRIBUTES.iter().any(is_set), computed, kernel)
+}
+
+fn kind_of(has_debug: bool, computed: &CacheLayout, kernel: &Kernel) -> CacheKind {
+    if kernel.build.slub_tiny || has_debug {
         CacheKind::Debug
     } else if computed.cpu_partial > 0 {
         CacheKind::CpuPartial

@@ -335,13 +335,17 @@ impl<'a, P: PageSource> Engine<'a, P> {
 
     fn sample(&mut self, moment: u64) {
         self.timeline.time_ns.push(moment);
-        for ((cache, tally), series) in self.caches.iter().zip(&self.tallies).zip(&mut self.timeline.caches) {
+        for (number, ((cache, tally), series)) in self.caches.iter().zip(&self.tallies).zip(&mut self.timeline.caches).enumerate() {
+            let agreement = self.agreement.of_cache(number);
             series.push(TimelineSample {
                 slabs: cache.slab_count(),
                 slab_bytes: cache.slab_bytes(self.setup.page_bytes),
                 live_objects: tally.live,
                 partial_slabs: cache.partial_count(),
                 cpu_partial_slabs: cache.cpu_partial_count(),
+                held_objects: cache.held_objects(),
+                compared: agreement.compared,
+                agreed: agreement.agreed,
             });
         }
     }

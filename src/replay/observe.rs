@@ -55,4 +55,10 @@ pub struct TimelineSample {
     pub partial_slabs: u64,
     /// Slabs on CPU partial lists.
     pub cpu_partial_slabs: u64,
+    /// Free objects in cpu slabs, on CPU partial lists and in sheaves.
+    pub held_objects: u64,
+    /// Allocations so far whose slab in the kernel is known.
+    pub compared: u64,
+    /// Of these, those served from the slab that stands for the kernel's.
+    pub agreed: u64,
 }

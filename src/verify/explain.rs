@@ -2,11 +2,11 @@
 //!
 //! The kernel's state is what addresses tell: which objects of each slab are live, and which CPU took from it last.
 
-use std::fmt::Write;
+use std::fmt;
 
 use rustc_hash::FxHashMap;
 
-use crate::allocators::slub::{Cache, SlabView};
+use crate::allocators::slub::SlabView;
 use crate::prepare::{KernelSlab, Op, Plan};
 use crate::replay::{CacheState, Observer, Paused};
 
@@ -39,6 +39,132 @@ impl Observer for Divergences<'_> {
     }
 }
 
+/// An allocation of which the replay served another slab than the kernel, with what was known just before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// The allocation.
+    pub allocation: Step,
+    /// The kernel's slab that it came from.
+    pub kernel: Option<KernelState>,
+    /// By CPU: the slab that it had taken its last object from.
+    pub last_taken: Vec<(u16, KernelState)>,
+    /// The last operations on the kernel's slab.
+    pub history: Vec<Step>,
+    /// By CPU: its slab and its partial list in the replay.
+    pub cpus: Vec<(u16, Vec<ReplaySlab>)>,
+    /// By node: its partial list in the replay.
+    pub nodes: Vec<(u16, Vec<ReplaySlab>)>,
+}
+
+/// An operation, as explanations show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Position in the plan.
+    pub operation: usize,
+    /// Nanoseconds since the first event.
+    pub time_ns: u64,
+    /// CPU that does it.
+    pub cpu: u16,
+    /// Address of the object.
+    pub address: u64,
+    /// True for a free.
+    pub is_free: bool,
+    /// True if the trace does not show it.
+    pub is_implied: bool,
+}
+
+/// A slab of the kernel, as far as addresses tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KernelState {
+    /// First address.
+    pub base: u64,
+    /// Objects of the trace that are live in it.
+    pub live: i64,
+}
+
+/// A slab of the replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplaySlab {
+    /// First address of the kernel's slab that it stands for, once that is known.
+    pub base: Option<u64>,
+    /// Objects it is made of.
+    pub objects: u16,
+    /// Objects on its own freelist; of a cpu slab, those freed by others.
+    pub free: u16,
+    /// Of a cpu slab: objects on the CPU's own freelist.
+    pub free_on_cpu: u16,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.is_free { "frees" } else { "allocates" };
+        let inferred = if self.is_implied { " (not traced: inferred)" } else { "" };
+        let seconds = self.time_ns as f64 / 1e9;
+        write!(f, "{seconds:.6} s, operation {}: CPU {} {verb} {:#x}{inferred}", self.operation, self.cpu, self.address)
+    }
+}
+
+impl fmt::Display for KernelState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x} ({} objects of the trace are live in it)", self.base, self.live)
+    }
+}
+
+impl fmt::Display for ReplaySlab {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.base {
+            Some(base) => write!(f, "{base:#x}: ")?,
+            None => f.write_str("one that the kernel has not used yet: ")?,
+        }
+        write!(f, "{} of {} free", self.free, self.objects)?;
+        if self.free_on_cpu > 0 { write!(f, ", and {} on the CPU's own list", self.free_on_cpu) } else { Ok(()) }
+    }
+}
+
+/// Slabs shown of one list.
+const LISTED: usize = 6;
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "at {}", self.allocation)?;
+        match &self.kernel {
+            Some(slab) => writeln!(f, "  the kernel took it from {slab}")?,
+            None => writeln!(f, "  the kernel took it from an unknown slab")?,
+        }
+        for step in &self.history {
+            writeln!(f, "    before, at {step}")?;
+        }
+        if !self.last_taken.is_empty() {
+            writeln!(f, "  the kernel's CPUs took their last objects from")?;
+        }
+        for (cpu, slab) in &self.last_taken {
+            writeln!(f, "    CPU {cpu}: {slab}")?;
+        }
+        writeln!(f, "  the replay's slabs, by the kernel's slabs that they stand for")?;
+        for (cpu, slabs) in &self.cpus {
+            list(f, &format!("CPU {cpu}, its slab and its partial list"), slabs)?;
+        }
+        for (node, slabs) in &self.nodes {
+            list(f, &format!("node {node}, its partial list"), slabs)?;
+        }
+        Ok(())
+    }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, title: &str, slabs: &[ReplaySlab]) -> fmt::Result {
+    if slabs.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "    {title}: {}", slabs.len())?;
+    for slab in slabs.iter().take(LISTED) {
+        writeln!(f, "      {slab}")?;
+    }
+    if slabs.len() > LISTED {
+        writeln!(f, "      and {} more", slabs.len() - LISTED)?;
+    }
+    Ok(())
+}
+
 /// Describes the state before each of some operations of a cache, in one more replay that pauses there.
 #[derive(Debug)]
 pub struct Explainer<'a> {
@@ -47,97 +173,55 @@ pub struct Explainer<'a> {
     cpus: u16,
     nodes: u16,
     kernel: KernelView,
-    text: String,
+    explanations: Vec<Explanation>,
 }
 
 impl<'a> Explainer<'a> {
     /// For a machine of so many CPUs and nodes.
     #[must_use]
     pub fn new(plan: &'a Plan, cache: usize, cpus: u16, nodes: u16) -> Self {
-        Self { plan, cache, cpus, nodes, kernel: KernelView::default(), text: String::new() }
+        Self { plan, cache, cpus, nodes, kernel: KernelView::of(plan, cache), explanations: Vec::new() }
     }
 
-    /// What was found, a paragraph for each pause.
+    /// What was found, one for each pause.
     #[must_use]
-    pub fn into_text(self) -> String {
-        self.text
+    pub fn into_explanations(self) -> Vec<Explanation> {
+        self.explanations
     }
 
-    fn describe(&mut self, paused: &Paused<'_>) -> Option<()> {
+    fn explain(&mut self, paused: &Paused<'_>) -> Option<Explanation> {
         let op = *self.plan.ops.get(paused.position)?;
         self.kernel.advance(self.plan, self.cache, paused.position);
         let cache = paused.cache(self.cache)?;
-        let mut text = std::mem::take(&mut self.text);
-        let written = self.write(&mut text, paused, &op, cache);
-        self.text = text;
-        written.ok()
-    }
-
-    fn write(&self, text: &mut String, paused: &Paused<'_>, op: &Op, cache: &Cache) -> std::fmt::Result {
-        let start = self.plan.time_range_ns.0;
         let slab = self.plan.kernel.slab(op.object);
-        writeln!(
-            text,
-            "\nat {:.6} s, operation {}: CPU {} allocates {:#x}{}",
-            op.time_ns.saturating_sub(start) as f64 / 1e9,
-            paused.position,
-            op.cpu,
-            self.plan.kernel.address(op.object).unwrap_or(0),
-            if op.what.is_implied() { " (not traced: inferred)" } else { "" },
-        )?;
-        writeln!(text, "  kernel: from {}", self.kernel.name(self.plan, slab))?;
-        for cpu in 0..self.cpus {
-            if let Some(&current) = self.kernel.current.get(&cpu) {
-                writeln!(text, "    CPU {cpu} took its last object from {}", self.kernel.name(self.plan, Some(current)))?;
-            }
-        }
-        if let Some(slab) = slab {
-            for (position, op) in self.kernel.history.get(&slab).into_iter().flatten() {
-                writeln!(
-                    text,
-                    "    earlier: operation {position} at {:.6} s: CPU {} {} {:#x}{}",
-                    op.time_ns.saturating_sub(start) as f64 / 1e9,
-                    op.cpu,
-                    if op.what.is_free() { "frees" } else { "allocates" },
-                    self.plan.kernel.address(op.object).unwrap_or(0),
-                    if op.what.is_implied() { " (inferred)" } else { "" },
-                )?;
-            }
-        }
-        writeln!(text, "  replay:")?;
-        for cpu in 0..self.cpus {
-            list(text, &format!("CPU {cpu}"), &cache.slabs_of_cpu(cpu), &|view| self.name(paused, view))?;
-        }
-        for node in 0..self.nodes {
-            list(text, &format!("node {node} list"), &cache.slabs_of_node(node), &|view| self.name(paused, view))?;
-        }
-        Ok(())
+        let last_taken = (0..self.cpus).filter_map(|cpu| Some((cpu, self.kernel.state(self.plan, *self.kernel.current.get(&cpu)?))));
+        let history = slab.and_then(|slab| self.kernel.history.get(&slab)).into_iter().flatten();
+        let views = |views: Vec<SlabView>| views.iter().map(|view| self.replay_slab(paused, view)).collect::<Vec<_>>();
+        Some(Explanation {
+            allocation: step(self.plan, paused.position, &op),
+            kernel: slab.map(|slab| self.kernel.state(self.plan, slab)),
+            last_taken: last_taken.collect(),
+            history: history.map(|(position, op)| step(self.plan, *position, op)).collect(),
+            cpus: (0..self.cpus).map(|cpu| (cpu, views(cache.slabs_of_cpu(cpu)))).collect(),
+            nodes: (0..self.nodes).map(|node| (node, views(cache.slabs_of_node(node)))).collect(),
+        })
     }
 
-    /// A slab of the replay, by the kernel's slab that it stands for.
-    fn name(&self, paused: &Paused<'_>, view: &SlabView) -> String {
-        let kernel = paused.kernel_slab(self.cache, view.slab).and_then(|slab| self.plan.kernel.base(slab));
-        let base = kernel.map_or_else(|| "(not yet known)".to_owned(), |base| format!("{base:#x}"));
-        let own = if view.free_on_cpu > 0 { format!(" + {} on the CPU's own list", view.free_on_cpu) } else { String::new() };
-        format!("{base}: {} of {} free{own}", view.free, view.objects)
+    fn replay_slab(&self, paused: &Paused<'_>, view: &SlabView) -> ReplaySlab {
+        let base = paused.kernel_slab(self.cache, view.slab).and_then(|slab| self.plan.kernel.base(slab));
+        ReplaySlab { base, objects: view.objects, free: view.free, free_on_cpu: view.free_on_cpu }
     }
 }
 
-/// Slabs shown of one list.
-const LISTED: usize = 6;
-
-fn list(text: &mut String, title: &str, slabs: &[SlabView], name: &dyn Fn(&SlabView) -> String) -> std::fmt::Result {
-    if slabs.is_empty() {
-        return Ok(());
+fn step(plan: &Plan, operation: usize, op: &Op) -> Step {
+    Step {
+        operation,
+        time_ns: op.time_ns.saturating_sub(plan.time_range_ns.0),
+        cpu: op.cpu,
+        address: plan.kernel.address(op.object).unwrap_or(0),
+        is_free: op.what.is_free(),
+        is_implied: op.what.is_implied(),
     }
-    writeln!(text, "    {title}, {} slabs", slabs.len())?;
-    for view in slabs.iter().take(LISTED) {
-        writeln!(text, "      {}", name(view))?;
-    }
-    if slabs.len() > LISTED {
-        writeln!(text, "      and {} more", slabs.len() - LISTED)?;
-    }
-    Ok(())
 }
 
 impl Observer for Explainer<'_> {
@@ -145,7 +229,8 @@ impl Observer for Explainer<'_> {
     fn progress(&mut self, _: u64) {}
 
     fn pause(&mut self, at: &Paused<'_>) {
-        self.describe(at);
+        let explanation = self.explain(at);
+        self.explanations.extend(explanation);
     }
 }
 
@@ -164,6 +249,12 @@ struct KernelView {
 const HISTORY: usize = 8;
 
 impl KernelView {
+    /// Before the first operation.
+    fn of(plan: &Plan, cache: usize) -> Self {
+        let seeds = plan.seeds.iter().filter(|seed| usize::from(seed.cache) == cache);
+        Self { live: seeds.filter_map(|seed| Some((seed.slab?, seed.live.len() as i64))).collect(), ..Self::default() }
+    }
+
     fn advance(&mut self, plan: &Plan, cache: usize, to: usize) {
         for (position, op) in plan.ops.iter().enumerate().take(to).skip(self.next).filter(|(_, op)| usize::from(op.cache) == cache) {
             let Some(slab) = plan.kernel.slab(op.object) else { continue };
@@ -180,10 +271,7 @@ impl KernelView {
         self.next = to;
     }
 
-    fn name(&self, plan: &Plan, slab: Option<KernelSlab>) -> String {
-        let Some(slab) = slab else { return "an unknown slab".to_owned() };
-        let base = plan.kernel.base(slab).unwrap_or(0);
-        let live = self.live.get(&slab).copied().unwrap_or(0);
-        format!("{base:#x} ({live} objects of the trace live in it)")
+    fn state(&self, plan: &Plan, slab: KernelSlab) -> KernelState {
+        KernelState { base: plan.kernel.base(slab).unwrap_or(0), live: self.live.get(&slab).copied().unwrap_or(0) }
     }
 }

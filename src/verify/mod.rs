@@ -4,13 +4,20 @@
 //! the second. The recorder writes a marker before it reads each cache (`slubreplay-snap CACHE`, between
 //! `begin` and `end`), so each cache is compared as it was at its own marker; where the trace shows
 //! the reading of its attributes, each figure as it was when the kernel's was read.
+//!
+//! Without snapshots, what can be judged is slab agreement: whether objects come from the slabs that the kernel took
+//! them from, by their addresses.
 
+mod agreement;
 mod compare;
+mod coverage;
 mod explain;
 mod marks;
 #[cfg(test)]
 mod tests;
 
+pub use agreement::{AgreementRow, AgreementTotal, Agreements, FirstDivergence, Obstacle, Slice};
 pub use compare::{CacheVerdict, Row, Summary, Verification, compare};
-pub use explain::{Divergences, Explainer};
+pub use coverage::{Coverage, traced_between_snapshots};
+pub use explain::{Divergences, Explainer, Explanation, KernelState, ReplaySlab, Step};
 pub use marks::SnapshotMarks;

@@ -17,7 +17,7 @@ fn help_documents_exit_codes_and_examples() {
         assert!(help[from..].lines().any(|line| line.split_whitespace().next() == Some(code)), "{code} in {help}");
     }
     assert!(help.contains("Examples:"), "{help}");
-    for command in ["replay", "verify", "info"] {
+    for command in ["replay", "verify", "compare", "info"] {
         let ran = run(&[command, "--help"]);
         assert!(ran.ok().contains("Exit status:"), "{command}");
     }
@@ -28,7 +28,7 @@ fn help_documents_exit_codes_and_examples() {
 fn wrong_command_lines_exit_with_2() {
     let trace = capture(MIDLIFE);
     let trace = trace.to_str().expect("UTF-8");
-    let wrong: [&[&str]; 12] = [
+    let wrong: [&[&str]; 23] = [
         &[],
         &["--no-such-flag"],
         &["verify"],
@@ -41,6 +41,17 @@ fn wrong_command_lines_exit_with_2() {
         &[trace, "--page-size", "5000"],
         &["verify", trace, "--max-error", "-1"],
         &["verify", trace, "--max-error", "much"],
+        &["verify", trace, "--min-agreement", "-1"],
+        &["verify", trace, "--divergences", "2"],
+        &["verify", trace, "--explain", "dentry", "--divergences", "0"],
+        &["verify", trace, "--explain", "dentry", "--exclude", "dentry"],
+        &["compare"],
+        &["compare", trace],
+        &["compare", trace, "--kernels", "6.12,seven"],
+        &[trace, "--nodes", "0"],
+        &[trace, "--nodes", "two"],
+        &[trace, "--nodes", "3-0"],
+        &[trace, "--nodes", "0-1/1-3"],
     ];
     for args in wrong {
         let ran = run(args);
@@ -68,18 +79,21 @@ fn paths_that_cannot_be_read_exit_with_1() {
 }
 
 #[test]
-fn verify_wants_a_capture_with_counters() {
+fn verify_compares_counters_where_there_are_some() {
     let file = capture(MIDLIFE).join("trace.dat");
-    run(&["verify".as_ref(), file.as_os_str()]).fails_with_hint(1, &["trace.dat"]);
-
     let without = copy_of(MIDLIFE, &["slab.after"]);
-    run(&["verify".as_ref(), without.path().as_os_str()]).fails_with_hint(1, &["slab.after"]);
-
     let text = fs::read_to_string(capture(MIDLIFE).join("slab.after")).expect("a snapshot");
     let counterless: String = text.lines().filter(|line| !line.contains(",alloc_fastpath,")).map(|line| format!("{line}\n")).collect();
     let bare = copy_of(MIDLIFE, &[]);
     replace(&bare, "slab.after", counterless);
-    run(&["verify".as_ref(), bare.path().as_os_str()]).fails_with_hint(1, &["counters", "CONFIG_SLUB_STATS"]);
+    for (path, why) in [(file.as_path(), "slab.before"), (without.path(), "slab.after"), (bare.path(), "CONFIG_SLUB_STATS")] {
+        let ran = run(&["verify".as_ref(), path.as_os_str()]);
+        assert!(ran.ok().contains("slab agreement") && ran.stdout.contains(why), "{}", ran.stdout);
+        assert!(!ran.stdout.contains("counter error"), "{}", ran.stdout);
+        for option in ["--max-error=1", "--format=csv"] {
+            run(&["verify".as_ref(), path.as_os_str(), option.as_ref()]).fails_with_hint(2, &["counters", why]);
+        }
+    }
 
     // Without slab.before the counters count from boot.
     let late = copy_of(FORKEXEC, &["slab.before"]);
@@ -121,6 +135,27 @@ fn exclude_takes_caches_and_aliases_only() {
     let args = ["verify".as_ref(), midlife.as_os_str(), "--exclude=dentry".as_ref(), "--format=json".as_ref()];
     let value: Value = serde_json::from_str(run(&args).ok()).expect("JSON");
     assert_eq!(value["excluded"], serde_json::json!([":aA-0000192"]));
+}
+
+#[test]
+fn nodes_override_those_of_the_capture() {
+    let midlife = capture(MIDLIFE);
+    let json = |nodes: &str| {
+        let ran = run(&[midlife.as_os_str(), "--format=json".as_ref(), "--nodes".as_ref(), nodes.as_ref()]);
+        serde_json::from_str::<Value>(ran.ok()).expect("JSON")
+    };
+    // The capture has 4 CPUs on one node.
+    let plain: Value = serde_json::from_str(run(&[midlife.as_os_str(), "--format=json".as_ref()]).ok()).expect("JSON");
+    assert_eq!(plain, json("1"));
+    assert_eq!(plain, json("0-3"));
+    let two = json("2");
+    assert_eq!((&plain["run"]["nodes"], &two["run"]["nodes"]), (&Value::from(1), &Value::from(2)));
+    assert_eq!(two, json("0,1/2-3"), "split in order");
+    assert_eq!((&two["run"]["allocs"], &two["run"]["frees"]), (&plain["run"]["allocs"], &plain["run"]["frees"]));
+    for (nodes, needle) in [("5", "5 nodes for 4 CPUs"), ("0-1/2", "CPU 3 is on no node"), ("0-1/2-4", "no CPU 4")] {
+        run(&[midlife.as_os_str(), "--nodes".as_ref(), nodes.as_ref()]).fails_with_hint(2, &[needle]);
+    }
+    run(&[midlife.as_os_str(), "--nodes=2".as_ref(), "--check".as_ref()]).ok();
 }
 
 #[test]

@@ -7,13 +7,17 @@
 //! | `info` | what `info` says of the captures, against counts of trace-cmd |
 //! | `formats` | CSV and JSON on stdout, the files of `--out` |
 //! | `verify` | the counters of the kernel, cache by cache |
+//! | `agreement` | the slabs that the kernel served objects from, and `verify --explain` |
+//! | `compare` | the same operations by several kernels |
 //! | `conservation` | allocations, frees and live objects, against a map from address to size |
 //! | `determinism` | the same bytes on every run and any number of threads |
 //!
 //! Expected figures come from the snapshots in the captures, from trace-cmd, or from arithmetic here.
 
+mod agreement;
 mod bad_input;
 mod cli;
+mod compare;
 mod conservation;
 mod determinism;
 mod formats;

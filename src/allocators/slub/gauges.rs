@@ -1,6 +1,6 @@
 //! The figures of sysfs that are computed from a cache's state.
 
-use super::cache::Cache;
+use super::cache::{Cache, CpuSlab};
 
 /// State of a cache as its sysfs files show it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,6 +69,18 @@ impl Cache {
     #[must_use]
     pub fn partial_count(&self) -> u64 {
         self.nodes.iter().map(|node| u64::from(node.len())).sum()
+    }
+
+    /// Free objects in the layers in front of the nodes' lists: in cpu slabs, freed there by others or not, in slabs on CPU
+    /// partial lists, and in sheaves. What sysfs counts as in use although it is free.
+    #[must_use]
+    pub fn held_objects(&self) -> u64 {
+        let of_cpu = |cpu: &CpuSlab| {
+            let own = self.slabs.chain(cpu.slab, cpu.freelist).count() as u64;
+            own + if cpu.slab.is_none() { 0 } else { u64::from(self.slabs[cpu.slab].free_objects()) }
+        };
+        let parked = (0..self.topology.cpus()).flat_map(|cpu| self.cpu_partial(cpu)).map(|slab| u64::from(self.slabs[slab].free_objects()));
+        self.cpus.iter().map(of_cpu).sum::<u64>() + parked.sum::<u64>() + self.parked_objects().total()
     }
 
     /// CPUs that have a cpu slab.

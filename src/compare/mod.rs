@@ -1,0 +1,186 @@
+//! The same operations replayed by several kernels.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `retarget` | lays a plan out for another release |
+//! | `figures` | what is compared, from a replay's outcome |
+//!
+//! A plan is made once, by the rules of the kernel that was recorded: which object is of which cache, what was not traced, the
+//! heap at the start. None of that depends on the kernel that is asked about. What does is laid out anew for each.
+
+mod figures;
+mod retarget;
+
+use rayon::prelude::*;
+
+pub use figures::{Figures, NODE_MOVES};
+pub use retarget::{Retargeted, retarget};
+
+use crate::allocators::slub::sizing::KernelRelease;
+use crate::mem::{PageSource, RecordedPages, UnlimitedPages};
+use crate::prepare::Plan;
+use crate::replay::{CacheState, Engine, Observer, Paused, ReplayError, Setup};
+use crate::setting::Setting;
+
+/// One kernel's replay.
+#[derive(Debug, Clone)]
+pub struct Replayed {
+    /// Kernel and machine.
+    pub setting: Setting,
+    /// It is the kernel that was recorded.
+    pub is_recorded: bool,
+    /// What the reader has to know of how the plan was laid out for it.
+    pub notes: Vec<String>,
+    /// Over all caches.
+    pub total: Figures,
+    /// By number of the cache in the plan.
+    pub caches: Vec<Figures>,
+    /// By number of the cache in the plan: order and objects of a slab.
+    pub slabs: Vec<(u32, u32)>,
+}
+
+/// Moments at which the state of all caches is looked at, for means over time.
+const SAMPLES: u32 = 1000;
+
+/// True if `asked` means the recorded release: it is the same, or the same without its update number.
+#[must_use]
+pub fn is_recorded(asked: KernelRelease, recorded: KernelRelease) -> bool {
+    (asked.major, asked.minor) == (recorded.major, recorded.minor) && (asked.patch == recorded.patch || asked.patch == 0)
+}
+
+/// Replays `plan`, which was made for `recorded`, by each kernel of `targets`, in parallel. A target that equals `recorded` gets the
+/// plan as it is, with pages as recorded. The results are in the order of the targets. `progress` is told of operations done.
+///
+/// # Errors
+///
+/// If a replay finds its model broken.
+pub fn compare(
+    plan: &Plan,
+    recorded: &Setting,
+    targets: &[Setting],
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Vec<Replayed>, ReplayError> {
+    targets.par_iter().map(|target| replay(plan, recorded, target, progress)).collect()
+}
+
+fn replay(plan: &Plan, recorded: &Setting, target: &Setting, progress: &(dyn Fn(u64) + Sync)) -> Result<Replayed, ReplayError> {
+    // Objects in use at the start that the trace never speaks of.
+    let mut untouched = vec![0_u64; plan.caches.len()];
+    for seed in &plan.seeds {
+        let cache = usize::from(seed.cache);
+        untouched[cache] += seed.untouched(plan.caches[cache].layout.objects).count() as u64;
+    }
+    if target == recorded {
+        let pages = RecordedPages::new(plan.recorded_slabs.iter().cloned());
+        let laid = Laid { plan, initial: 0, untouched: &untouched, target, is_recorded: true, notes: Vec::new() };
+        return laid.run(pages, progress);
+    }
+    let Retargeted { plan: own, initial, restarted, unlaid } = retarget(plan, &recorded.kernel, target);
+    for &cache in &restarted {
+        untouched[cache] = 0;
+    }
+    let mut notes = Vec::new();
+    if target.rules.sheaves.is_some() && recorded.rules.sheaves.is_none() {
+        notes.push("the memory of the sheaves themselves is not counted: the recorded kernel allocated none".to_owned());
+    }
+    let name = |cache: &usize| plan.caches[*cache].name.as_str();
+    if !restarted.is_empty() {
+        notes.push(format!(
+            "caches with other slabs than recorded start with their old objects allocated anew, without the gaps between them: {}",
+            listed(restarted.iter().map(name))
+        ));
+    }
+    if !unlaid.is_empty() {
+        notes.push(format!("caches that this kernel would not make are laid out as recorded: {}", listed(unlaid.iter().map(name))));
+    }
+    let laid = Laid { plan: &own, initial, untouched: &untouched, target, is_recorded: false, notes };
+    laid.run(UnlimitedPages::default(), progress)
+}
+
+/// Names shown of a longer list.
+const LISTED: usize = 5;
+
+fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let count = names.len();
+    let shown: Vec<&str> = names.take(LISTED).collect();
+    let more = if count > shown.len() { format!(" and {} more", count - shown.len()) } else { String::new() };
+    format!("{}{more}", shown.join(", "))
+}
+
+/// A plan that is ready for its kernel.
+struct Laid<'a> {
+    plan: &'a Plan,
+    /// Operations before the recorded ones.
+    initial: usize,
+    untouched: &'a [u64],
+    target: &'a Setting,
+    is_recorded: bool,
+    notes: Vec<String>,
+}
+
+impl Laid<'_> {
+    fn run(self, pages: impl PageSource, progress: &(dyn Fn(u64) + Sync)) -> Result<Replayed, ReplayError> {
+        let page_bytes = self.target.kernel.machine.page_bytes;
+        let setup = Setup {
+            rules: self.target.rules,
+            topology: self.target.topology.clone(),
+            page_bytes,
+            samples: SAMPLES,
+            pause_at: vec![self.initial],
+            check_every: 0,
+        };
+        let mut watch = Watch { caches: self.plan.caches.len(), cpus: setup.topology.cpus(), start: Vec::new(), done: 0, progress };
+        let (outcome, timeline) = Engine::new(self.plan, &setup, pages).run(&mut watch)?;
+        let mut initial = vec![0_u64; self.plan.caches.len()];
+        for op in &self.plan.ops[..self.initial] {
+            initial[usize::from(op.cache)] += 1;
+        }
+        let none = CacheState::default();
+        let caches: Vec<Figures> = (0..self.plan.caches.len())
+            .map(|cache| {
+                let start = figures::Start {
+                    state: watch.start.get(cache).unwrap_or(&none),
+                    allocs: initial[cache],
+                    untouched: self.untouched[cache],
+                };
+                Figures::of(&self.plan.caches[cache], &self.target.rules, &outcome.caches[cache], &timeline, cache, start)
+            })
+            .collect();
+        Ok(Replayed {
+            setting: self.target.clone(),
+            is_recorded: self.is_recorded,
+            notes: self.notes,
+            total: Figures::total(&self.plan.caches, &caches, self.untouched, &timeline),
+            caches,
+            slabs: self.plan.caches.iter().map(|cache| (cache.layout.order, cache.layout.objects)).collect(),
+        })
+    }
+}
+
+/// Notes the counters where the recorded operations begin.
+struct Watch<'a> {
+    caches: usize,
+    cpus: u16,
+    start: Vec<CacheState>,
+    done: u64,
+    progress: &'a (dyn Fn(u64) + Sync),
+}
+
+impl Observer for Watch<'_> {
+    fn mark(&mut self, _: &str, _: &dyn Fn(usize) -> Option<CacheState>) {}
+
+    fn pause(&mut self, at: &Paused<'_>) {
+        let states = (0..self.caches)
+            .filter_map(|cache| at.cache(cache))
+            .map(|cache| CacheState { counts: (0..self.cpus).map(|cpu| *cache.counts(cpu)).collect(), gauges: cache.gauges() });
+        self.start = states.collect();
+    }
+
+    fn progress(&mut self, operations: u64) {
+        (self.progress)(operations - self.done);
+        self.done = operations;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! A plan, laid out for another release.
+
+use crate::allocators::slub::sizing::Kernel;
+use crate::allocators::slub::{CacheKind, Generation, ObjectIndex, SeedPlace};
+use crate::prepare::{KernelPlaces, Op, Plan, PlannedCache, PlannedSeed, What};
+use crate::setting::Setting;
+
+/// A plan for a kernel other than the recorded one.
+#[derive(Debug, Clone)]
+pub struct Retargeted {
+    /// The plan. It knows nothing of the recorded kernel's addresses and orders.
+    pub plan: Plan,
+    /// Operations before the recorded ones: allocations of objects from before the trace.
+    pub initial: usize,
+    /// Caches, by number, whose slabs from before the trace do not fit, and that start with those allocations.
+    pub restarted: Vec<usize>,
+    /// Caches, by number, that the kernel would not make, and that are laid out as recorded.
+    pub unlaid: Vec<usize>,
+}
+
+impl PlannedSeed {
+    /// Places that are in use without the trace ever speaking of their objects, in a slab of `objects`.
+    pub(super) fn untouched(&self, objects: u32) -> impl Iterator<Item = ObjectIndex> {
+        let mut touched = vec![false; objects as usize];
+        for &place in self.free.iter().chain(self.live.iter().map(|(_, place)| place)) {
+            if let Some(touched) = touched.get_mut(usize::from(place)) {
+                *touched = true;
+            }
+        }
+        (0..).zip(touched).filter(|(_, touched)| !touched).map(|(place, _)| place)
+    }
+}
+
+/// Lays `plan` out for `target`.
+///
+/// Objects keep their sizes and caches. Slabs that exist at the start are kept where the target's slabs have as many objects.
+/// Elsewhere they cannot be: the cache starts empty, and its objects are allocated before the first operation, slab by slab, each by
+/// the CPU that used its slab first. The gaps between them are lost; what they make of slabs and lists is the target's.
+#[must_use]
+pub fn retarget(plan: &Plan, recorded: &Kernel, target: &Setting) -> Retargeted {
+    let mut unlaid = Vec::new();
+    let caches: Vec<PlannedCache> = plan
+        .caches
+        .iter()
+        .enumerate()
+        .map(|(number, cache)| {
+            cache.relaid(recorded, &target.kernel).unwrap_or_else(|| {
+                unlaid.push(number);
+                cache.clone()
+            })
+        })
+        .collect();
+    let fits = |seed: &PlannedSeed| {
+        let (old, new) = (&plan.caches[usize::from(seed.cache)].layout, &caches[usize::from(seed.cache)].layout);
+        (old.order, old.objects) == (new.order, new.objects)
+    };
+    let mut seeds = Vec::new();
+    let mut restarted = Vec::new();
+    let mut ops = Vec::with_capacity(plan.ops.len());
+    let mut objects = plan.objects;
+    for seed in &plan.seeds {
+        let cache = usize::from(seed.cache);
+        if fits(seed) {
+            seeds.push(PlannedSeed { place: place(seed.place, &caches[cache], target), slab: None, ..seed.clone() });
+            continue;
+        }
+        restarted.push(cache);
+        let untouched = seed.untouched(plan.caches[cache].layout.objects).map(|place| {
+            objects += 1;
+            (objects - 1, place)
+        });
+        let mut live: Vec<(u32, ObjectIndex)> = seed.live.iter().copied().chain(untouched).collect();
+        live.sort_unstable_by_key(|&(_, place)| place);
+        let cpu = seed.cpu.min(target.topology.cpus() - 1);
+        ops.extend(live.into_iter().map(|(object, _)| Op {
+            time_ns: plan.time_range_ns.0,
+            object,
+            requested_bytes: 0,
+            cache: seed.cache,
+            cpu,
+            what: What::ALLOC.implied(),
+            node: -1,
+        }));
+    }
+    restarted.sort_unstable();
+    restarted.dedup();
+    let initial = ops.len();
+    ops.extend_from_slice(&plan.ops);
+    let plan = Plan {
+        caches,
+        ops,
+        objects,
+        kernel: KernelPlaces::default(),
+        seeds,
+        recorded_slabs: Vec::new(),
+        marks: plan.marks.iter().map(|(position, text)| (position + initial, text.clone())).collect(),
+        reads: Vec::new(),
+        ledger: plan.ledger.clone(),
+        sizing_differences: Vec::new(),
+        time_range_ns: plan.time_range_ns,
+    };
+    Retargeted { plan, initial, restarted, unlaid }
+}
+
+/// Where a slab of the start is in a kernel that may lack such a place.
+fn place(place: SeedPlace, cache: &PlannedCache, target: &Setting) -> SeedPlace {
+    let has_cpu_slabs = target.rules.has_cpu_slabs() && cache.kind != CacheKind::Debug;
+    let has_cpu_partial = has_cpu_slabs && cache.kind == CacheKind::CpuPartial && target.rules.generation > Generation::NoCpuPartial;
+    match place {
+        SeedPlace::Cpu(_) if has_cpu_slabs => place,
+        SeedPlace::CpuPartial(_) if has_cpu_partial => place,
+        _ => SeedPlace::NodePartial,
+    }
+}
