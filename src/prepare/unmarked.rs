@@ -5,6 +5,8 @@
 //! so that it disturbs less; then its second round counts. Where such a thread is found, the markers that a recorder would have written
 //! are put into the recording.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::FxHashMap;
 use slubreplay_parsers::capture::SlabSnapshot;
 use slubreplay_parsers::event::{Body, Event, MarkId};
@@ -79,7 +81,7 @@ fn find(recording: &Recording, snapshots: Snapshots<'_>) -> Vec<Reading> {
         return Vec::new();
     }
     // By thread: its call sites with the time of their first allocation and how often they allocate.
-    let mut threads: FxHashMap<i32, FxHashMap<u64, (u64, usize)>> = FxHashMap::default();
+    let mut threads: BTreeMap<i32, FxHashMap<u64, (u64, usize)>> = BTreeMap::new();
     for event in recording.streams.iter().flat_map(|stream| &stream.events).filter(|event| !is_in_interrupt(event)) {
         if let Body::Alloc(alloc) = event.body {
             let (first, count) = threads.entry(event.pid).or_default().entry(alloc.call_site).or_insert((event.time_ns, 0));
