@@ -34,6 +34,14 @@ impl Change {
         }
     }
 
+    /// How much it asks to believe: nanoseconds between the operations, or another CPU.
+    pub(super) fn cost(self, ops: &[Op]) -> u64 {
+        match self {
+            Self::Cpu { .. } => u64::MAX,
+            Self::Move { from, to } => ops[from].time_ns.abs_diff(ops[to].time_ns),
+        }
+    }
+
     /// The first operation that it touches.
     pub(super) fn start(self) -> usize {
         match self {

@@ -7,10 +7,11 @@
 //!
 //! So each cache whose replay diverges from the kernel is replayed by itself again and again: from its first divergence back, every
 //! reordering of operations that came close together on the slabs concerned, and every other CPU of the last of them, is
-//! tried (`candidates`). What makes the divergence go away is kept, and the next one is looked at (`search`). Only addresses judge; no
+//! tried (`candidates`). A replay that takes another object of the same slab (`follow`) is such a sign as well. What makes the divergence go away is kept, and the next one is looked at (`search`). Only addresses judge; no
 //! counter of the kernel is looked at. Every change is counted in the ledger.
 
 mod candidates;
+mod follow;
 mod search;
 
 #[cfg(test)]
@@ -22,7 +23,7 @@ use crate::mem::RecordedPages;
 use crate::prepare::ledger::Entry;
 use crate::prepare::{Op, Plan};
 use crate::replay::{Engine, NoObserver, Setup};
-use search::{Changes, Search};
+use search::Changes;
 
 /// Caches with more inferred operations than this, in percent, are left as they are: what diverges there is what was inferred.
 const MAX_INFERRED_PERCENT: u64 = 5;
@@ -40,7 +41,7 @@ pub fn refine(plan: &mut Plan, setup: &Setup) {
         .caches
         .iter()
         .enumerate()
-        .filter(|(_, cache)| cache.agreement.agreed < cache.agreement.compared)
+        .filter(|(_, cache)| cache.agreement.compared > 0)
         .map(|(number, _)| number)
         .filter(|&number| is_observed(plan, number))
         .collect();
@@ -51,7 +52,7 @@ pub fn refine(plan: &mut Plan, setup: &Setup) {
         .into_par_iter()
         .map(|number| {
             let mut part = Part::of(plan, number);
-            let changes = Search::new(&mut part, &setup).run();
+            let changes = search::settle(&mut part, &setup);
             (number, part, changes)
         })
         .collect();

@@ -2,10 +2,10 @@
 
 use super::Part;
 use super::candidates::{Change, Doubted, candidates};
+use super::follow::{Follow, Level};
 use crate::allocators::slub::Place;
-use crate::mem::RecordedPages;
 use crate::prepare::{KernelSlab, Op};
-use crate::replay::{CacheState, Engine, Observer, Setup};
+use crate::replay::Setup;
 
 /// Operations before a divergence that are doubted.
 const LOOK_BACK: usize = 4000;
@@ -13,11 +13,12 @@ const LOOK_BACK: usize = 4000;
 /// Operations after it by which a change is judged.
 const LOOK_AHEAD: usize = 1500;
 
-/// Divergences of a cache that are looked at.
+/// Divergences of a cache that are looked at, of either level.
 const MAX_ROUNDS: usize = 32;
 
-/// Operations that may be replayed in search of a cache's changes: a bound on the time it takes that does not depend on the machine.
-const MAX_STEPS: usize = 20_000_000;
+/// Operations that may be replayed in search of a cache's changes, at either level: a bound on the time it takes that does not
+/// depend on the machine.
+const MAX_STEPS: usize = 10_000_000;
 
 /// Changes made to the operations of a cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,154 +29,145 @@ pub(super) struct Changes {
     pub(super) displaced: u64,
 }
 
-pub(super) struct Search<'a> {
-    part: &'a mut Part,
+/// Searches for changes to the operations of a cache, and makes them.
+pub(super) fn settle(part: &mut Part, setup: &Setup) -> Changes {
+    let mut changes = Changes::default();
+    for level in [Level::Slab, Level::Object] {
+        let mut ops = part.plan.ops.clone();
+        let mut search = Search { part, setup, steps: 0 };
+        search.run(level, &mut ops, &mut changes);
+        part.plan.ops = ops;
+    }
+    changes
+}
+
+struct Search<'a> {
+    part: &'a Part,
     setup: &'a Setup,
     steps: usize,
 }
 
-/// Divergences of a stretch of operations.
-#[derive(Debug, Default)]
-struct Watch {
-    first: Option<usize>,
-    count: usize,
-}
-
-impl Observer for Watch {
-    fn mark(&mut self, _: &str, _: &dyn Fn(usize) -> Option<CacheState>) {}
-    fn progress(&mut self, _: u64) {}
-
-    fn diverged(&mut self, position: usize) {
-        self.first.get_or_insert(position);
-        self.count += 1;
-    }
-}
-
-impl<'a> Search<'a> {
-    pub(super) fn new(part: &'a mut Part, setup: &'a Setup) -> Self {
-        Self { part, setup, steps: 0 }
-    }
-
-    pub(super) fn run(mut self) -> Changes {
-        let mut changes = Changes::default();
-        let mut ops = std::mem::take(&mut self.part.plan.ops);
-        self.part.plan.ops = ops.clone();
-        {
-            let plan = &self.part.plan;
-            let pages = RecordedPages::new(plan.recorded_slabs.iter().cloned());
-            // The replay as far as it is settled, and the operations done in it.
-            let mut settled = (Engine::new(plan, self.setup, pages), 0_usize);
-            for _ in 0..MAX_ROUNDS {
-                let Some(at) = first_divergence(&settled, &ops, &mut self.steps) else { break };
-                let from = at.saturating_sub(LOOK_BACK).max(settled.1);
-                proceed(&mut settled, &ops, from, &mut self.steps);
-                let from = settled.1;
-                let Some(slabs) = slabs_concerned(&settled, &ops, at, plan.kernel.slab(ops[at].object)) else { break };
-                let end = (at + LOOK_AHEAD).min(ops.len());
-                let baseline = trial(&settled, &ops, end, &mut self.steps);
-                let mut best: Option<(usize, Change)> = None;
-                let moves = travels(&settled, &ops, at, &slabs, &mut self.steps);
-                let doubted = Doubted { slabs: &slabs, moves: &moves, from, at };
-                for change in candidates(&ops, &plan.kernel, &doubted, self.setup.topology.cpus()) {
-                    if self.steps > MAX_STEPS {
-                        break;
-                    }
-                    debug_assert!(change.start() >= from, "what is settled stays");
-                    let mut changed = ops[..end].to_vec();
-                    change.apply(&mut changed);
-                    let watch = trial(&settled, &changed, end, &mut self.steps);
-                    let is_later = watch.first.is_none_or(|first| first > at);
-                    // Moving an operation to another CPU is the bolder claim: it has to clear up more.
-                    let needed = if matches!(change, Change::Cpu { .. }) { baseline.count.div_ceil(2) } else { 1 };
-                    if is_later && watch.count + needed <= baseline.count && best.is_none_or(|(count, _)| watch.count < count) {
-                        best = Some((watch.count, change));
-                    }
+impl Search<'_> {
+    fn run(&mut self, level: Level, ops: &mut [Op], changes: &mut Changes) {
+        let plan = &self.part.plan;
+        // The replay as far as it is settled.
+        let mut settled = Follow::new(plan, self.setup, level);
+        // Divergences before this operation stay.
+        let mut accepted = 0;
+        for _ in 0..MAX_ROUNDS {
+            let Some(at) = self.first_divergence(&settled, ops, accepted) else { break };
+            self.proceed(&mut settled, ops, at.saturating_sub(LOOK_BACK));
+            accepted = at + 1;
+            let Some(slabs) = self.slabs_concerned(&settled, ops, at) else { continue };
+            let moves = self.travels(&settled, ops, at, &slabs);
+            let end = (at + LOOK_AHEAD).min(ops.len());
+            let baseline = self.trial(&settled, ops, end);
+            let mut best: Option<((usize, u64), Change)> = None;
+            let doubted = Doubted { slabs: &slabs, moves: &moves, from: settled.position, at };
+            for change in candidates(ops, &plan.kernel, &doubted, self.setup.topology.cpus()) {
+                if self.steps > MAX_STEPS {
+                    break;
                 }
-                let Some((_, change)) = best else { break };
-                change.apply(&mut ops);
+                // Another object of the same slab is too little to believe in another CPU.
+                if level == Level::Object && matches!(change, Change::Cpu { .. }) {
+                    continue;
+                }
+                debug_assert!(change.start() >= settled.position, "what is settled stays");
+                let mut changed = ops[..end].to_vec();
+                change.apply(&mut changed);
+                let trial = self.trial(&settled, &changed, end);
+                // Moving an operation to another CPU is the bolder claim: it has to clear up more.
+                let (before, after) = (baseline.diverged.len(), trial.diverged.len());
+                let needed = if matches!(change, Change::Cpu { .. }) { before.div_ceil(2) } else { 1 };
+                let is_gone = !trial.diverged.contains(&at);
+                // Of changes that clear up as much, the one that asks for the least is taken.
+                let rank = (after, change.cost(ops));
+                if is_gone && after + needed <= before && best.is_none_or(|(best, _)| rank < best) {
+                    best = Some((rank, change));
+                }
+            }
+            if let Some((rank, change)) = best {
+                if std::env::var("DBG").is_ok() { eprintln!("{} {level:?} at {at} t {} base {} -> {rank:?} {change:?}", plan.caches[0].name, ops[at].time_ns, baseline.diverged.len()); if let Change::Move{from,to} = change { for p in from.min(to)..=from.max(to) { eprintln!("     {p} t {} cpu {} free {} {:x}", ops[p].time_ns, ops[p].cpu, ops[p].what.is_free(), plan.kernel.address(ops[p].object).unwrap_or(0)); } } }
+                change.apply(ops);
                 match change {
                     Change::Move { .. } => changes.moved += 1,
                     Change::Cpu { .. } => changes.displaced += 1,
                 }
-                if self.steps > MAX_STEPS {
-                    break;
+            }
+            if self.steps > MAX_STEPS {
+                break;
+            }
+        }
+    }
+
+    /// Where a replay first diverges from here on, not before an operation.
+    fn first_divergence(&mut self, settled: &Follow<'_>, ops: &[Op], from: usize) -> Option<usize> {
+        let mut follow = settled.clone();
+        while follow.position < ops.len() {
+            follow.forget();
+            follow.advance(ops);
+            if follow.diverged.first().is_some_and(|&at| at >= from) {
+                break;
+            }
+        }
+        self.steps += follow.position - settled.position;
+        follow.diverged.first().copied().filter(|&at| at >= from)
+    }
+
+    /// Lets the settled replay go on to an operation.
+    fn proceed(&mut self, settled: &mut Follow<'_>, ops: &[Op], to: usize) {
+        let from = settled.position;
+        while settled.position < to {
+            settled.advance(ops);
+        }
+        self.steps += settled.position - from;
+    }
+
+    /// The divergences of a replay up to an operation.
+    fn trial<'b>(&mut self, settled: &Follow<'b>, ops: &[Op], end: usize) -> Follow<'b> {
+        let mut follow = settled.clone();
+        follow.forget();
+        while follow.position < end {
+            follow.advance(ops);
+        }
+        self.steps += follow.position - settled.position;
+        follow
+    }
+
+    /// Operations by which the replay's slabs that stand for these moved from one place to another, the latest first.
+    fn travels(&mut self, settled: &Follow<'_>, ops: &[Op], at: usize, slabs: &[KernelSlab]) -> Vec<usize> {
+        let mut follow = settled.clone();
+        let mut places: Vec<Option<Place>> = vec![None; slabs.len()];
+        let mut travels = Vec::new();
+        while follow.position < at {
+            let position = follow.position;
+            follow.advance(ops);
+            let now = follow.replay.look(follow.position);
+            for (place, &slab) in places.iter_mut().zip(slabs) {
+                let found = now.stand_in(0, slab).map(|view| view.place);
+                if found != *place && place.is_some() {
+                    travels.push(position);
                 }
+                *place = found;
             }
         }
-        self.part.plan.ops = ops;
-        changes
+        self.steps += follow.position - settled.position;
+        travels.reverse();
+        travels
     }
-}
 
-type Replay<'a> = (Engine<'a, RecordedPages>, usize);
-
-/// Where a replay first diverges from here on.
-fn first_divergence(settled: &Replay<'_>, ops: &[Op], steps: &mut usize) -> Option<usize> {
-    let mut replay = settled.0.clone();
-    let mut watch = Watch::default();
-    let mut position = settled.1;
-    while position < ops.len() && watch.first.is_none() {
-        position = replay.advance(ops, position, &mut watch);
-    }
-    *steps += position - settled.1;
-    watch.first
-}
-
-/// Lets the settled replay go on to an operation.
-fn proceed(settled: &mut Replay<'_>, ops: &[Op], to: usize, steps: &mut usize) {
-    let mut watch = Watch::default();
-    let from = settled.1;
-    while settled.1 < to {
-        settled.1 = settled.0.advance(ops, settled.1, &mut watch);
-    }
-    *steps += settled.1 - from;
-}
-
-/// The divergences of a replay up to `end`.
-fn trial(settled: &Replay<'_>, ops: &[Op], end: usize, steps: &mut usize) -> Watch {
-    let mut replay = settled.0.clone();
-    let mut watch = Watch::default();
-    let mut position = settled.1;
-    while position < end {
-        position = replay.advance(ops, position, &mut watch);
-    }
-    *steps += position - settled.1;
-    watch
-}
-
-/// Operations by which the replay's slabs that stand for these moved from one place to another, the latest first.
-fn travels(settled: &Replay<'_>, ops: &[Op], at: usize, slabs: &[KernelSlab], steps: &mut usize) -> Vec<usize> {
-    let mut replay = settled.0.clone();
-    let mut watch = Watch::default();
-    let mut position = settled.1;
-    let mut places: Vec<Option<Place>> = vec![None; slabs.len()];
-    let mut travels = Vec::new();
-    while position < at {
-        let next = replay.advance(ops, position, &mut watch);
-        let now = replay.look(next);
-        for (place, &slab) in places.iter_mut().zip(slabs) {
-            let found = now.stand_in(0, slab).map(|view| view.place);
-            if found != *place && place.is_some() {
-                travels.push(position);
-            }
-            *place = found;
+    /// The kernel's slab, and the slab that the replay takes from instead.
+    fn slabs_concerned(&mut self, settled: &Follow<'_>, ops: &[Op], at: usize) -> Option<Vec<KernelSlab>> {
+        let mut follow = settled.clone();
+        while follow.position <= at {
+            follow.advance(ops);
         }
-        position = next;
+        self.steps += follow.position - settled.position;
+        let taken = follow.replay.object(ops[at].object)?;
+        let instead = follow.replay.look(follow.position).kernel_slab(0, taken.slab);
+        let kernel = self.part.plan.kernel.slab(ops[at].object);
+        let mut slabs: Vec<KernelSlab> = kernel.into_iter().chain(instead).collect();
+        slabs.dedup();
+        Some(slabs)
     }
-    *steps += position - settled.1;
-    travels.reverse();
-    travels
-}
-
-/// The kernel's slab, and the slab that the replay takes from instead.
-fn slabs_concerned(settled: &Replay<'_>, ops: &[Op], at: usize, kernel: Option<KernelSlab>) -> Option<Vec<KernelSlab>> {
-    let mut replay = settled.0.clone();
-    let mut watch = Watch::default();
-    let mut position = settled.1;
-    while position <= at {
-        position = replay.advance(ops, position, &mut watch);
-    }
-    let taken = replay.object(ops[at].object)?;
-    let instead = replay.look(position).kernel_slab(0, taken.slab);
-    Some(kernel.into_iter().chain(instead).collect())
 }
