@@ -28,11 +28,13 @@ use search::Changes;
 /// Caches with more inferred operations than this, in percent, are left as they are: what diverges there is what was inferred.
 const MAX_INFERRED_PERCENT: u64 = 5;
 
-/// Changes the order and the CPUs of operations in `plan` where the kernel's addresses show that they were otherwise.
-pub fn refine(plan: &mut Plan, setup: &Setup) {
+/// Changes the order and the CPUs of operations in `plan` where the kernel's addresses show that they were otherwise. `progress` is
+/// told of operations looked through, cache by cache.
+pub fn refine(plan: &mut Plan, setup: &Setup, progress: &(dyn Fn(u64) + Sync)) {
     let setup = Setup { samples: 0, check_every: 0, pause_at: Vec::new(), ..setup.clone() };
-    // The search knows cpu slabs and their lists; sheaves hide which slab an object is from.
-    if !setup.rules.has_cpu_slabs() {
+    // Sheaves hide which slab an object is from; and without page events it is not known well enough.
+    let knows_slabs = plan.recorded_slabs.iter().any(|slabs| !slabs.is_empty());
+    if !setup.rules.has_cpu_slabs() || !knows_slabs {
         return;
     }
     let pages = RecordedPages::new(plan.recorded_slabs.iter().cloned());
@@ -53,6 +55,7 @@ pub fn refine(plan: &mut Plan, setup: &Setup) {
         .map(|number| {
             let mut part = Part::of(plan, number);
             let changes = search::settle(&mut part, &setup);
+            progress(part.plan.ops.len() as u64);
             (number, part, changes)
         })
         .collect();

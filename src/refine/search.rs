@@ -86,8 +86,7 @@ impl Search<'_> {
                     best = Some((rank, change));
                 }
             }
-            if let Some((rank, change)) = best {
-                if std::env::var("DBG").is_ok() { eprintln!("{} {level:?} at {at} t {} base {} -> {rank:?} {change:?}", plan.caches[0].name, ops[at].time_ns, baseline.diverged.len()); if let Change::Move{from,to} = change { for p in from.min(to)..=from.max(to) { eprintln!("     {p} t {} cpu {} free {} {:x}", ops[p].time_ns, ops[p].cpu, ops[p].what.is_free(), plan.kernel.address(ops[p].object).unwrap_or(0)); } } }
+            if let Some((_, change)) = best {
                 change.apply(ops);
                 match change {
                     Change::Move { .. } => changes.moved += 1,
