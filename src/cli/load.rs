@@ -76,7 +76,9 @@ fn prepare_for(wishes: &Wishes, recording: &Recording, capture: Option<&Capture>
         return retarget(&prepare(recording, &recorded.kernel, snapshots), &recorded.kernel, setting).plan;
     }
     let mut plan = prepare(recording, &setting.kernel, snapshots);
-    if wishes.cpus.is_none() && wishes.nodes.is_none() && wishes.page_bytes.is_none() {
+    // On another machine than the recorded one addresses are no evidence.
+    let recorded = Setting::resolve(Wishes { kernel: wishes.kernel, ..Wishes::default() }, recording, capture);
+    if recorded.is_ok_and(|recorded| (&recorded.kernel, &recorded.topology) == (&setting.kernel, &setting.topology)) {
         let stage = Stage::operations("settling", plan.ops.len() as u64);
         refine(&mut plan, &setting.setup(), &|operations| stage.add(operations));
     }
