@@ -122,9 +122,6 @@ impl Cache {
             self.deactivate(request.cpu, pages);
             return None;
         }
-        if self.rules.slowpath_counted == SlowpathCounted::PerCpuSlab {
-            self.count(request.cpu, Counter::AllocSlowpath);
-        }
         let head = self.refill(request.cpu, pages)?;
         Some(self.load(request.cpu, slab, head))
     }
@@ -140,6 +137,9 @@ impl Cache {
         // Reached only with the own freelist empty or passed over for a node that fits after all.
         if self.cpus[usize::from(cpu)].freelist != NO_OBJECT {
             return Some(self.cpus[usize::from(cpu)].freelist);
+        }
+        if self.rules.slowpath_counted == SlowpathCounted::PerCpuSlab {
+            self.count(cpu, Counter::AllocSlowpath);
         }
         if !self.rules.exhausted_is_bypassed {
             self.count(cpu, Counter::AllocRefill);

@@ -110,7 +110,7 @@ impl Generation {
 pub enum SlowpathCounted {
     /// Once, if the slow path ends with an object (2.6.38, 3.0).
     AtSuccess,
-    /// Each time that a cpu slab is there and fits the request (3.1 to 3.18).
+    /// Each time that a cpu slab is there, fits the request and has no object of the CPU's own left (3.1 to 3.18).
     PerCpuSlab,
     /// Once per call (3.19).
     Once,
