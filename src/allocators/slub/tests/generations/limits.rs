@@ -125,6 +125,7 @@ fn drained_empty_slabs_are_kept_up_to_the_minimum() {
             rig.free(1, slab);
         }
         assert_eq!(rig.cache.cpu_partial_count(), 4);
+        let frames: Vec<u64> = slabs.iter().map(|slab| rig.cache.slabs[slab[0].slab].pages.pfn).collect();
         rig.mark();
         rig.flush(1);
         let kept = kept_by(release);
@@ -132,6 +133,11 @@ fn drained_empty_slabs_are_kept_up_to_the_minimum() {
         rig.assert_counts(&[(FreeAddPartial, added), (DeactivateEmpty, 4 - kept as u64), (FreeSlab, 4 - kept as u64)]);
         let last_parked: Vec<SlabId> = slabs.iter().rev().map(|slab| slab[0].slab).take(kept).collect();
         assert_eq!(rig.listed(0), last_parked);
+        if release != EARLY {
+            // Those set aside go last first; the source gives out what it got last.
+            let request = PageRequest { owner: 0, order: 0, cpu: 0, node: 0, this_node_only: false, opportunistic: false };
+            assert_eq!(rig.pages.alloc(request).unwrap().pfn, frames[3 - kept]);
+        }
     }
 }
 
