@@ -15,9 +15,11 @@ impl Cache {
         self.push_cpu_partial(cpu, slab);
         if !drained.is_empty() {
             self.put_partials(cpu, &drained, pages);
-            self.count(cpu, Counter::CpuPartialDrain);
+            if !self.rules.early_cpu_partial {
+                self.count(cpu, Counter::CpuPartialDrain);
+            }
         }
-        if self.layout.cpu_partial == 0 && self.rules.cpu_partial == CpuPartial::Objects && !self.rules.early_cpu_partial {
+        if self.layout.cpu_partial == 0 && self.rules.parks_nothing_at_limit_zero {
             let parked = self.take_cpu_partial(cpu);
             self.put_partials(cpu, &parked, pages);
         }

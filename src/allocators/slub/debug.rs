@@ -32,7 +32,7 @@ impl Cache {
         }
         let slab = match self.get_partial(request) {
             Some(slab) => slab,
-            None => self.new_counted_slab(request, pages)?,
+            None => self.new_counted_slab(request, false, pages)?,
         };
         self.install(request.cpu, slab);
         Some(self.take_object(slab))
@@ -42,7 +42,7 @@ impl Cache {
     fn alloc_debug_and_deactivate(&mut self, request: AllocRequest, pages: &mut dyn PageSource) -> Option<Object> {
         let slab = match self.get_partial(request) {
             Some(slab) => slab,
-            None => self.new_counted_slab(request, pages)?,
+            None => self.new_counted_slab(request, false, pages)?,
         };
         let head = self.take_freelist(slab);
         self.install(request.cpu, slab);
@@ -51,14 +51,24 @@ impl Cache {
         Some(Object { slab, index: head })
     }
 
-    /// One object of the first listed slab, which stays where it is (`alloc_single_from_partial()`, 6.1).
+    /// One object of a listed slab (`alloc_single_from_partial()`, 6.1), first of the node asked for, as `next_slab()` does.
     fn alloc_debug_listed(&mut self, request: AllocRequest, pages: &mut dyn PageSource) -> Option<Object> {
-        let local = self.topology.node_of(request.cpu);
+        if request.node.is_some() && !request.this_node_only && self.rules.requested_node_first {
+            let strict = AllocRequest { this_node_only: true, ..request };
+            if let Some(object) = self.take_listed_object(strict, true, pages) {
+                return Some(object);
+            }
+        }
+        self.take_listed_object(request, false, pages)
+    }
+
+    /// The first object of the first slab of a node's list, where that slab stays, or of a new slab.
+    fn take_listed_object(&mut self, request: AllocRequest, opportunistic: bool, pages: &mut dyn PageSource) -> Option<Object> {
         let is_bound = request.node.is_some() && (request.this_node_only || !self.rules.requested_node_first);
-        let wanted = request.node.unwrap_or(local);
-        let others = (0..self.topology.nodes())
-            .filter(|&node| !is_bound && node != wanted && self.nodes[usize::from(node)].len() > self.layout.min_partial);
-        let found = std::iter::once(wanted).chain(others).find_map(|node| self.nodes[usize::from(node)].first());
+        let wanted = request.node.unwrap_or_else(|| self.topology.node_of(request.cpu));
+        let listed = |node: u16| self.nodes[usize::from(node)].first();
+        let elsewhere = || if is_bound { None } else { self.node_with_spare(request.cpu).and_then(listed) };
+        let found = listed(wanted).or_else(elsewhere);
         if let Some(slab) = found {
             let object = self.take_object(slab);
             if self.slabs[slab].freelist == NO_OBJECT {
@@ -68,7 +78,7 @@ impl Cache {
             }
             return Some(object);
         }
-        let slab = self.new_counted_slab(request, pages)?;
+        let slab = self.new_counted_slab(request, opportunistic, pages)?;
         let object = self.take_object(slab);
         if self.slabs[slab].freelist == NO_OBJECT {
             self.slabs[slab].place = Place::Full;
@@ -78,8 +88,8 @@ impl Cache {
         Some(object)
     }
 
-    fn new_counted_slab(&mut self, request: AllocRequest, pages: &mut dyn PageSource) -> Option<SlabId> {
-        let slab = self.new_slab(request, false, pages)?;
+    fn new_counted_slab(&mut self, request: AllocRequest, opportunistic: bool, pages: &mut dyn PageSource) -> Option<SlabId> {
+        let slab = self.new_slab(request, opportunistic, pages)?;
         self.count(request.cpu, Counter::AllocSlab);
         Some(slab)
     }

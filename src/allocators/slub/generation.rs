@@ -35,8 +35,11 @@ pub struct Rules {
     pub deactivation: Deactivation,
     /// When a slab that has become empty is kept on a node's list.
     pub keep_empty: KeepEmpty,
-    /// 3.2 only: moves to CPU partial lists count `cpu_partial_free` whatever their cause, moves from there to node lists
-    /// nothing, and the first empty slab of a drained list is always discarded.
+    /// A limit of 0 sends each slab that a free puts on a CPU partial list on to its node at once, without
+    /// `cpu_partial_drain` (4.0 to 5.14). Before and after, one slab stays there until the next comes.
+    pub parks_nothing_at_limit_zero: bool,
+    /// 3.2 only: moves to CPU partial lists count `cpu_partial_free` whatever their cause, drains and moves from there to
+    /// node lists nothing, and empty slabs at the front of a drained list are always discarded.
     pub early_cpu_partial: bool,
     /// `free_fastpath` counts objects (6.8), not calls.
     pub fastpath_counts_objects: bool,
@@ -107,7 +110,7 @@ impl Generation {
 pub enum SlowpathCounted {
     /// Once, if the slow path ends with an object (2.6.38, 3.0).
     AtSuccess,
-    /// Each time that a cpu slab is there and fits the request (3.1 to 3.18).
+    /// Each time that a cpu slab is there, fits the request and has no object of the CPU's own left (3.1 to 3.18).
     PerCpuSlab,
     /// Once per call (3.19).
     Once,
@@ -265,6 +268,8 @@ impl Rules {
                 () if since(3, 1) => KeepEmpty::UpToMinPartial,
                 () => KeepEmpty::Never,
             },
+            // Seen in 4.4 to 5.14; believed to have come with the way of shrinking of 4.0.
+            parks_nothing_at_limit_zero: since(4, 0) && !since(5, 15),
             early_cpu_partial: since(3, 2) && !since(3, 6),
             fastpath_counts_objects: since(6, 8),
             bulk_pops_counted: since(6, 8),

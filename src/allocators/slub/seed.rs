@@ -1,6 +1,7 @@
 //! Building the state of a running system: slabs that exist before the first operation.
 
 use super::cache::Cache;
+use super::generation::DebugPath;
 use super::node::End;
 use super::slab::{NO_OBJECT, ObjectIndex, Place, SlabId};
 use crate::mem::Pages;
@@ -33,8 +34,8 @@ pub enum SeedPlace {
 impl Cache {
     /// Adds a slab without counting anything. Objects not listed as free are in use.
     ///
-    /// Free objects beyond the slab's size and repetitions are ignored; a second cpu slab of one CPU
-    /// goes to the node's list instead.
+    /// Free objects beyond the slab's size and repetitions are ignored. A second cpu slab of one CPU goes to the node's
+    /// list instead, and so does a slab in a place that the release or the cache does not have.
     pub fn seed(&mut self, seed: &Seed) -> SlabId {
         let objects = if u32::from(seed.pages.order) == self.layout.order { self.layout.objects } else { self.layout.min_objects };
         let id = self.slabs.add(seed.pages, objects as u16);
@@ -55,13 +56,20 @@ impl Cache {
         slab.place = Place::Full;
         slab.freelist = NO_OBJECT;
         self.seeded_in_use += u64::from(slab.objects) - free.len() as u64;
-        let place = if self.has_cpu_slabs() { seed.place } else { SeedPlace::NodePartial };
+        let has_cpu_slabs = self.has_cpu_slabs() && (!self.has_debug || self.rules.debug == DebugPath::CpuSlab);
+        let place = match seed.place {
+            SeedPlace::Cpu(_) if has_cpu_slabs => seed.place,
+            SeedPlace::CpuPartial(_) if self.has_cpu_partial => seed.place,
+            _ => SeedPlace::NodePartial,
+        };
         let slab = &mut self.slabs[id];
         if let SeedPlace::Cpu(cpu) = place
             && self.cpus[usize::from(cpu)].slab.is_none()
         {
             slab.place = Place::Cpu(cpu);
-            let (own, remote) = free.split_at(seed.own.unwrap_or(free.len()).min(free.len()));
+            // The CPU's own freelist stays empty in a cache with debugging.
+            let own = if self.has_debug { 0 } else { seed.own.unwrap_or(free.len()).min(free.len()) };
+            let (own, remote) = free.split_at(own);
             slab.inuse -= remote.len() as u16;
             slab.freelist = remote.first().copied().unwrap_or(NO_OBJECT);
             if let Some(&last) = own.last() {

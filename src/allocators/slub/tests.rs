@@ -8,6 +8,8 @@ use super::sizing::{Build, CacheFlags, CacheLayout, CacheSpec, Kernel, KernelRel
 use super::*;
 use crate::mem::UnlimitedPages;
 
+mod generations;
+
 fn kernel() -> Kernel {
     let release = KernelRelease { major: 6, minor: 12, patch: 0 };
     Kernel::new(release, Machine::x86_64(4), Build::default())
