@@ -35,6 +35,8 @@ pub enum Entry {
     BornBefore,
     /// Slabs that existed before the trace began, rebuilt from the addresses used.
     SeededSlabs,
+    /// Free objects that were in sheaves when the trace began.
+    SeededInSheaves,
     /// Objects never freed within the trace.
     LiveAtEnd,
     /// Events of equal time on several CPUs that were put in the order that fits the live objects.
@@ -112,6 +114,9 @@ impl Entry {
             }
             Self::BornBefore => ("born before the trace", Inferred, "Objects that were live when the trace began."),
             Self::SeededSlabs => ("slabs from before the trace", Inferred, "Slabs rebuilt from the addresses that the trace uses in them."),
+            Self::SeededInSheaves => {
+                ("in sheaves before the trace", Inferred, "Free objects in CPUs' sheaves and barns when the trace began.")
+            }
             Self::LiveAtEnd => ("live at the end", Observed, "Objects not freed within the trace."),
             Self::TiesReordered => {
                 ("ties reordered", Inferred, "Events of equal time on several CPUs, put in the order that fits the live objects.")
