@@ -220,7 +220,8 @@ impl Rebuilding<'_> {
         };
         let prefilled = [Counter::SheafPrefillFast, Counter::SheafPrefillSlow, Counter::SheafPrefillOversize].map(total) != [0; 3];
         let is_counted = self.known.is_some() && !prefilled && self.setting.one_node;
-        let is_exact = is_counted && total(Counter::FreeRcuSheaf) == 0 && total(Counter::SheafFree) == 0;
+        // No callback of kfree_rcu() can have put a sheaf into the barn yet.
+        let is_exact = is_counted && (0..self.setting.cpus).all(|cpu| share(Counter::FreeRcuSheaf, cpu) < capacity as u64);
         let cpus: Vec<HeldByCpu> = (0..)
             .zip(&evidence)
             .map(|(cpu, evidence)| {
