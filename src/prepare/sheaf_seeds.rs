@@ -74,7 +74,7 @@ pub(super) fn rebuild(
     for (number, seed) in seeds.iter().enumerate() {
         seeds_of.entry(seed.cache).or_default().push(number);
     }
-    let marks = snapshot_positions(paired, recording);
+    let marks = snapshot_marks(paired, recording);
     let mut sheaves = Vec::new();
     for (number, (cache, ops)) in (0_u16..).zip(caches.iter().zip(&ops_of)) {
         let known = setting.before.and_then(|before| before.caches.get(&cache.name));
@@ -83,8 +83,16 @@ pub(super) fn rebuild(
         }
         let own_seeds = seeds_of.remove(&number).unwrap_or_default();
         let of_slab = own_seeds.iter().filter_map(|&seed| Some((seeds[seed].slab?, seed))).collect();
-        let until = marks.get(cache.name.as_str()).copied().unwrap_or(0);
-        let rebuilding = Rebuilding { paired, places, ops, layout: &cache.layout, known, until, of_slab, setting };
+        let mark = marks.get(cache.name.as_str()).copied();
+        let until = mark.map_or(0, |mark| paired.marks[mark].ops);
+        let read = |counter: Counter| {
+            let line = known.and_then(|known| known.line(counter.name()));
+            let read = paired.reads.iter().find(|read| Some(read.mark) == mark && Some(read.attribute) == line);
+            read.map_or(until, |read| read.ops)
+        };
+        let (allocs_until, frees_until) = (read(Counter::AllocFastpath), read(Counter::FreeFastpath));
+        let rebuilding =
+            Rebuilding { paired, places, ops, layout: &cache.layout, known, until, allocs_until, frees_until, of_slab, setting };
         let held = rebuilding.held();
         let mut simulated = Simulated::new(&held, rebuilding.capacity());
         let window = rebuilding.bind(&mut simulated, seeds);
@@ -98,13 +106,13 @@ pub(super) fn rebuild(
     sheaves
 }
 
-/// By cache: operations before the first snapshot of it.
-fn snapshot_positions<'a>(paired: &Paired, recording: &'a Recording) -> FxHashMap<&'a str, usize> {
+/// By cache: the mark of its first snapshot.
+fn snapshot_marks<'a>(paired: &Paired, recording: &'a Recording) -> FxHashMap<&'a str, usize> {
     let mut positions = FxHashMap::default();
-    for mark in &paired.marks {
+    for (number, mark) in paired.marks.iter().enumerate() {
         match SnapshotMark::parse(recording.mark(mark.mark)) {
             Some(SnapshotMark::Cache(cache)) => {
-                positions.entry(cache).or_insert(mark.ops);
+                positions.entry(cache).or_insert(number);
             }
             Some(SnapshotMark::End) => break,
             _ => {}
@@ -159,6 +167,9 @@ struct Rebuilding<'a> {
     known: Option<&'a CacheAttributes>,
     /// Operations before the snapshot.
     until: usize,
+    /// Before its counters of allocations and frees were read.
+    allocs_until: usize,
+    frees_until: usize,
     of_slab: FxHashMap<KernelSlab, usize>,
     setting: Setting<'a>,
 }
@@ -184,7 +195,8 @@ impl Rebuilding<'_> {
             let object = &self.paired.objects[op.object as usize];
             let is_new = used.insert(object.ptr);
             let is_by_rcu = op.what.is_by_rcu();
-            if position < self.until && !is_by_rcu {
+            let until = if op.what.is_free() { self.frees_until } else { self.allocs_until };
+            if position < until && !is_by_rcu {
                 cpu.change += if op.what.is_free() { 1 } else { -1 };
                 (cpu.lowest, cpu.highest) = (cpu.lowest.min(cpu.change), cpu.highest.max(cpu.change));
             }
@@ -249,6 +261,9 @@ impl Rebuilding<'_> {
     /// Lets the operations run through sheaves that hold stand-ins for the objects of the start, to learn which they are.
     fn bind(&self, simulated: &mut Simulated, seeds: &mut [PlannedSeed]) -> Window {
         let mut window = Window::default();
+        // By seed: what was taken from it by refills, in the order in which it was handed out: place and number of the refill.
+        let mut refilled: FxHashMap<usize, Vec<(ObjectIndex, u64)>> = FxHashMap::default();
+        let mut seen: FxHashSet<(usize, ObjectIndex)> = FxHashSet::default();
         let slab_mask = (1_u64 << (self.setting.page_shift + self.layout.order)) - 1;
         for (position, op) in self.ops() {
             let object = &self.paired.objects[op.object as usize];
@@ -257,20 +272,63 @@ impl Rebuilding<'_> {
                 simulated.free(op.cpu, op.what.is_by_rcu());
                 continue;
             }
-            window.born += u64::from(in_window && self.paired.spans.is_first(object.span, op.object));
-            let before = simulated.refills;
             let popped = simulated.alloc(op.cpu, op.what.makes_no_sheaf());
-            window.refills += if in_window { simulated.refills - before } else { 0 };
-            let Some(Item::Seeded(number)) = popped else { continue };
+            if in_window {
+                window.refills = simulated.refills;
+            }
+            // Of a new slab that a refill took from, an object may show much later.
+            let is_of_window = in_window || matches!(popped, Some(Item::Refilled(refill)) if refill < window.refills);
+            window.born += u64::from(is_of_window && self.paired.spans.is_first(object.span, op.object));
             let Some(&seed) = self.places.slab(op.object).and_then(|slab| self.of_slab.get(&slab)) else { continue };
             let place = ((object.ptr & slab_mask) / u64::from(self.layout.size)) as ObjectIndex;
+            if !seen.insert((seed, place)) {
+                continue;
+            }
             let free = &mut seeds[seed].free;
-            if let Some(found) = free.iter().position(|&free| free == place) {
-                free.remove(found);
-                simulated.bound[number] = Some((seed, place));
+            let Some(found) = free.iter().position(|&free| free == place) else { continue };
+            match popped {
+                Some(Item::Seeded(number)) => {
+                    free.remove(found);
+                    simulated.bound[number] = Some((seed, place));
+                }
+                Some(Item::Refilled(refill)) => {
+                    refilled.entry(seed).or_default().push((place, refill));
+                }
+                Some(Item::Freed) | None => {}
             }
         }
+        self.reorder(&refilled, simulated, seeds);
         window
+    }
+
+    /// A refill takes objects in the order of a freelist, and slabs in the order of the node's list, and the last one is handed out
+    /// first. So what one refill took was free in the reverse order of its use.
+    fn reorder(&self, refilled: &FxHashMap<usize, Vec<(ObjectIndex, u64)>>, simulated: &mut Simulated, seeds: &mut [PlannedSeed]) {
+        for (&seed, taken) in refilled {
+            let mut order = taken.clone();
+            order.reverse();
+            order.sort_by_key(|&(_, refill)| refill);
+            let order: Vec<ObjectIndex> = order.into_iter().map(|(place, _)| place).collect();
+            let free = &mut seeds[seed].free;
+            free.retain(|place| !order.contains(place));
+            free.splice(0..0, order);
+        }
+        let first = |seed: usize| refilled.get(&seed).and_then(|taken| taken.iter().map(|&(_, refill)| refill).min()).unwrap_or(u64::MAX);
+        let mut numbers: Vec<usize> = self.of_slab.values().copied().collect();
+        numbers.sort_unstable();
+        let mut order: Vec<usize> = numbers.iter().rev().copied().collect();
+        order.sort_by_key(|&seed| first(seed));
+        // What no refill took keeps its order.
+        let untaken = order.iter().position(|&seed| first(seed) == u64::MAX).unwrap_or(order.len());
+        order[untaken..].reverse();
+        let sorted: Vec<PlannedSeed> = order.iter().map(|&seed| seeds[seed].clone()).collect();
+        let moved: FxHashMap<usize, usize> = order.into_iter().zip(numbers.iter().copied()).collect();
+        for (number, seed) in numbers.into_iter().zip(sorted) {
+            seeds[number] = seed;
+        }
+        for (seed, _) in simulated.bound.iter_mut().flatten() {
+            *seed = moved[seed];
+        }
     }
 }
 
@@ -296,7 +354,10 @@ fn objects_of(evidence: &Evidence, balance: Option<i64>, is_exact: bool, capacit
 enum Item {
     /// An object of the start, by its number.
     Seeded(usize),
-    Other,
+    /// One that came with a refill, by its number.
+    Refilled(u64),
+    /// One that was freed.
+    Freed,
 }
 
 #[derive(Debug, Default)]
@@ -351,7 +412,7 @@ impl Simulated {
                 }
                 self.empty -= usize::from(!has_spare && self.empty > 0);
                 own.spare = Some(Vec::new());
-                own.main = vec![Item::Other; self.capacity];
+                own.main = vec![Item::Refilled(self.refills); self.capacity];
                 self.refills += 1;
             }
         }
@@ -364,7 +425,7 @@ impl Simulated {
             own.rcu_free += 1;
             if own.rcu_free == self.capacity {
                 own.rcu_free = 0;
-                self.full.push(vec![Item::Other; self.capacity]);
+                self.full.push(vec![Item::Freed; self.capacity]);
             }
             return;
         }
@@ -386,7 +447,7 @@ impl Simulated {
                 }
             }
         }
-        own.main.push(Item::Other);
+        own.main.push(Item::Freed);
     }
 }
 
