@@ -81,7 +81,8 @@ pub(super) fn assemble(
     assembly.counts.enter(&plan.caches, &mut ledger);
     plan.ops = assembly.ops;
     for seed in &plan.seeds {
-        ledger.add(Entry::SeededSlabs, &plan.caches[usize::from(seed.cache)].name, 1);
+        let entry = if seed.slab.is_some() { Entry::SeededSlabs } else { Entry::StandInSlabs };
+        ledger.add(entry, &plan.caches[usize::from(seed.cache)].name, 1);
         ledger.add(Entry::BornBefore, &plan.caches[usize::from(seed.cache)].name, seed.live.len() as u64);
     }
     for sheaf in &plan.sheaf_seeds {

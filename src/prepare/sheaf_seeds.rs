@@ -14,6 +14,8 @@
 //! Which objects: those that the CPU is handed out as its sheaves of the start empty. What never shows is stood in for by places that
 //! the trace does not use. What is free in slabs on the node's list is known too: total_objects - objects of the snapshot.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 use slubreplay_parsers::capture::{SlabSnapshot, snapshot::CacheAttributes};
 use slubreplay_parsers::recording::Recording;
@@ -145,10 +147,19 @@ struct Evidence {
     stock: usize,
     /// Those sheaves were exhausted.
     is_exhausted: bool,
+    /// And that was before the snapshot.
+    is_exhausted_early: bool,
     /// Objects freed less those allocated, up to the snapshot.
     change: i64,
     lowest: i64,
     highest: i64,
+}
+
+impl Evidence {
+    fn exhausted(&mut self, is_early: bool) {
+        self.is_exhausted_early |= is_early && !self.is_exhausted;
+        self.is_exhausted = true;
+    }
 }
 
 /// What happened between the start and the snapshot, as far as slabs are concerned.
@@ -209,12 +220,10 @@ impl Rebuilding<'_> {
                 continue;
             }
             match pushed.remove(&object.ptr) {
-                Some(Some(by)) if by == op.cpu => {
-                    while stack.pop().is_some_and(|top| top != object.ptr) {}
-                }
-                Some(Some(_)) => cpu.is_exhausted = true,
+                Some(Some(by)) if by == op.cpu => while stack.pop().is_some_and(|top| top != object.ptr) {},
+                Some(Some(_)) => cpu.exhausted(position < self.until),
                 Some(None) => {}
-                None if self.paired.spans.spans[object.span as usize].is_born => cpu.is_exhausted = true,
+                None if self.paired.spans.spans[object.span as usize].is_born => cpu.exhausted(position < self.until),
                 None => cpu.stock += usize::from(is_new && !cpu.is_exhausted),
             }
         }
@@ -252,8 +261,7 @@ impl Rebuilding<'_> {
             .collect();
         let full = (total(Counter::BarnPut).saturating_sub(total(Counter::BarnGet)) as usize).min(MAX_IN_BARN);
         let existing = total(Counter::SheafAlloc).saturating_sub(total(Counter::SheafFree)) as usize;
-        let on_cpus: usize =
-            cpus.iter().map(|cpu| 1 + usize::from(cpu.spare.is_some()) + usize::from(cpu.rcu_free > 0)).sum();
+        let on_cpus: usize = cpus.iter().map(|cpu| 1 + usize::from(cpu.spare.is_some()) + usize::from(cpu.rcu_free > 0)).sum();
         let empty = existing.saturating_sub(on_cpus + full).min(MAX_IN_BARN);
         if prefilled || self.known.is_none() { Held { cpus, full: 0, empty: 0 } } else { Held { cpus, full, empty } }
     }
@@ -262,7 +270,7 @@ impl Rebuilding<'_> {
     fn bind(&self, simulated: &mut Simulated, seeds: &mut [PlannedSeed]) -> Window {
         let mut window = Window::default();
         // By seed: what was taken from it by refills, in the order in which it was handed out: place and number of the refill.
-        let mut refilled: FxHashMap<usize, Vec<(ObjectIndex, u64)>> = FxHashMap::default();
+        let mut refilled: BTreeMap<usize, Vec<(ObjectIndex, u64)>> = BTreeMap::new();
         let mut seen: FxHashSet<(usize, ObjectIndex)> = FxHashSet::default();
         let slab_mask = (1_u64 << (self.setting.page_shift + self.layout.order)) - 1;
         for (position, op) in self.ops() {
@@ -303,7 +311,7 @@ impl Rebuilding<'_> {
 
     /// A refill takes objects in the order of a freelist, and slabs in the order of the node's list, and the last one is handed out
     /// first. So what one refill took was free in the reverse order of its use.
-    fn reorder(&self, refilled: &FxHashMap<usize, Vec<(ObjectIndex, u64)>>, simulated: &mut Simulated, seeds: &mut [PlannedSeed]) {
+    fn reorder(&self, refilled: &BTreeMap<usize, Vec<(ObjectIndex, u64)>>, simulated: &mut Simulated, seeds: &mut [PlannedSeed]) {
         for (&seed, taken) in refilled {
             let mut order = taken.clone();
             order.reverse();
@@ -341,13 +349,14 @@ fn objects_of(evidence: &Evidence, balance: Option<i64>, is_exact: bool, capacit
     let at_start = balance - evidence.change;
     let possible = 0..=2 * capacity as i64;
     let fits = possible.contains(&at_start) && at_start + evidence.lowest >= 0 && at_start + evidence.highest <= *possible.end();
-    if is_exact && fits {
+    if is_exact && fits && !evidence.is_exhausted_early {
         return at_start as usize;
     }
     let rest = at_start.rem_euclid(capacity as i64) as usize;
     // Exhausted sheaves are seen to the last object, give or take what is not traced; of others some of the objects are.
     let doubtful = if evidence.is_exhausted { capacity / 2 } else { 0 };
-    if evidence.stock > rest + doubtful { rest + capacity } else { rest }
+    let more = usize::from(evidence.stock > rest + doubtful) + usize::from(evidence.stock > rest + capacity + doubtful);
+    (rest + more * capacity).min(rest + (2 * capacity - rest) / capacity * capacity)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -478,11 +487,14 @@ impl Fill<'_> {
         }
         let shown: Vec<usize> = self.own.iter().map(|&seed| self.seeds[seed].free.len()).collect();
         let mut missing = free.saturating_sub(shown.iter().sum());
-        let slabs = number("partial").unwrap_or(0) as usize;
-        let mut unseen = slabs.saturating_sub(shown.iter().filter(|&&free| free > 0).count());
-        if unseen == 0 {
-            let listed: Vec<usize> = self.own.iter().copied().filter(|&seed| !self.seeds[seed].free.is_empty()).collect();
-            for seed in listed.into_iter().rev() {
+        let listed = number("partial").unwrap_or(0) as usize;
+        let mut unseen = listed.saturating_sub(shown.iter().filter(|&&free| free > 0).count());
+        let all_seen = self.own.len() as u64 >= number("slabs").unwrap_or(u64::MAX);
+        if unseen == 0 || all_seen {
+            for seed in self.own.clone().into_iter().rev() {
+                if self.seeds[seed].free.is_empty() && !all_seen {
+                    continue;
+                }
                 let places = self.untouched(seed, missing);
                 missing -= places.len();
                 self.seeds[seed].free.extend(places);
@@ -557,5 +569,109 @@ impl Fill<'_> {
             add(SheafPlace::RcuFree(cpu), spare_places.by_ref().take(of_cpu.rcu_free).collect());
         }
         sheaves
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::allocators::slub::sizing::{Build, KernelRelease};
+    use crate::allocators::slub::{Rules, Topology};
+    use crate::mem::UnlimitedPages;
+    use crate::prepare::tests::{MAP, Script, kernel, parse};
+    use crate::prepare::{Plan, Snapshots, prepare};
+    use crate::replay::{Engine, NoObserver, Setup};
+
+    /// Sheaves of 12 objects; 16 objects in a slab of 4 pages.
+    const BYTES: u64 = 1024;
+    const LAYOUT: &str = "c,object_size,1024\nc,slab_size,1024\nc,order,2\nc,objs_per_slab,16\nc,sheaf_capacity,12\n";
+
+    fn place(pfn: u64, place: u64) -> u64 {
+        MAP + pfn * 4096 + place * BYTES
+    }
+
+    fn plan(script: &Script, before: Option<&str>, after: &str) -> Plan {
+        let kernel = kernel(KernelRelease::new(7, 2, 0), Build::default());
+        let (before, after) = (before.map(parse), parse(&format!("{LAYOUT}{after}")));
+        let plan = prepare(&script.recording(), &kernel, Snapshots { before: before.as_ref(), after: Some(&after), memory: &[] });
+        let topology = Topology::uniform(4);
+        let rules = Rules::of(kernel.release);
+        let setup = Setup { rules, topology, page_bytes: 4096, samples: 0, pause_at: vec![], check_every: 1 };
+        Engine::new(&plan, &setup, UnlimitedPages::default()).run(&mut NoObserver).expect("the laws of the allocator hold");
+        plan
+    }
+
+    fn of_c(plan: &Plan) -> (Vec<&PlannedSeed>, Vec<(SheafPlace, Vec<ObjectIndex>)>) {
+        let number = plan.caches.iter().position(|cache| cache.name == "c").expect("the cache is planned");
+        let own = |cache: u16| usize::from(cache) == number;
+        let places = |sheaf: &PlannedSheaf| sheaf.objects.iter().map(|&(_, place)| place).collect();
+        let sheaves = plan.sheaf_seeds.iter().filter(|sheaf| own(sheaf.cache)).map(|sheaf| (sheaf.place, places(sheaf))).collect();
+        (plan.seeds.iter().filter(|seed| own(seed.cache)).collect(), sheaves)
+    }
+
+    #[test]
+    fn counters_tell_how_full_a_sheaf_was() {
+        let mut script = Script::with_page_events();
+        for number in [5, 4, 3] {
+            script.alloc(1, place(64, number), BYTES, BYTES);
+        }
+        script.mark("slubreplay-snap begin").mark("slubreplay-snap c").mark("slubreplay-snap end").free(place(64, 3), "c");
+        let before = format!(
+            "{LAYOUT}c,sheaf_refill,12 C0=12\nc,alloc_fastpath,10 C0=10\nc,free_fastpath,1 C0=1\nc,sheaf_alloc,6 C0=6\n\
+             c,total_objects,16\nc,objects,12\nc,partial,1\nc,slabs,1\n"
+        );
+        let plan = plan(&script, Some(&before), "");
+        // 12 + 1 - 10 at the snapshot, and 3 were handed out before it. Of 4 mains and 1 spare, 6 sheaves exist.
+        let (seeds, sheaves) = of_c(&plan);
+        let expected = [(SheafPlace::Main(0), vec![7, 8, 9, 3, 4, 5]), (SheafPlace::Spare(0), vec![]), (SheafPlace::Barn(0), vec![])];
+        assert_eq!(sheaves, expected);
+        // 16 - 12 are free in the one slab.
+        assert_eq!(seeds.len(), 1);
+        assert_eq!(seeds[0].free, [0, 1, 2, 6]);
+        assert_eq!(plan.ledger.of(crate::prepare::ledger::Entry::SeededInSheaves, "c"), 6);
+    }
+
+    #[test]
+    fn a_new_slab_tells_that_a_sheaf_was_exhausted() {
+        let mut script = Script::with_page_events();
+        script.on(1).alloc(1, place(64, 9), BYTES, BYTES).alloc(1, place(64, 8), BYTES, BYTES);
+        script.page_alloc(68, 2).alloc(1, place(68, 3), BYTES, BYTES).free(place(68, 3), "c");
+        let plan = plan(&script, None, "");
+        let (seeds, sheaves) = of_c(&plan);
+        assert_eq!(sheaves, [(SheafPlace::Main(1), vec![8, 9]), (SheafPlace::Spare(1), vec![])]);
+        assert!(seeds.iter().all(|seed| seed.free.is_empty()));
+    }
+
+    #[test]
+    fn what_a_refill_took_was_free_in_reverse() {
+        let mut script = Script::with_page_events();
+        // The refill took 3 objects of each of two slabs from before, and 6 of a new one, which are handed out first.
+        script.on(2).page_alloc(68, 2);
+        for (pfn, number) in [(68, 5), (68, 4), (68, 3), (68, 2), (68, 1), (68, 0), (72, 9), (72, 8), (72, 7), (64, 6), (64, 5), (64, 4)] {
+            script.alloc(1, place(pfn, number), BYTES, BYTES);
+        }
+        script.free(place(64, 4), "c");
+        let plan = plan(&script, None, "");
+        let (seeds, sheaves) = of_c(&plan);
+        assert_eq!(sheaves, []);
+        let free: Vec<&[ObjectIndex]> = seeds.iter().map(|seed| seed.free.as_slice()).collect();
+        assert_eq!(free, [[4, 5, 6], [7, 8, 9]]);
+    }
+
+    #[test]
+    fn whole_sheaves_leave_the_rest() {
+        let evidence = Evidence { stock: 2, change: -3, lowest: -3, ..Evidence::default() };
+        assert_eq!(objects_of(&evidence, Some(3), true, 12), 6);
+        // A callback of kfree_rcu() put a sheaf into the barn: 5 - 12 are counted.
+        let evidence = Evidence { stock: 2, ..Evidence::default() };
+        assert_eq!(objects_of(&evidence, Some(-7), false, 12), 5);
+        assert_eq!(objects_of(&Evidence { stock: 9, ..evidence }, Some(-7), false, 12), 17);
+        // A refill since the start: 12 at the snapshot, and none were handed out that had been there.
+        let exhausted = Evidence { is_exhausted: true, is_exhausted_early: true, ..Evidence::default() };
+        assert_eq!(objects_of(&exhausted, Some(12), true, 12), 0);
+        assert_eq!(objects_of(&Evidence { stock: 24, ..exhausted }, Some(12), true, 12), 24);
+        // Without a snapshot there is what was handed out: two sheaves at most.
+        assert_eq!(objects_of(&Evidence { stock: 20, ..evidence }, None, false, 12), 20);
+        assert_eq!(objects_of(&Evidence { stock: 30, ..evidence }, None, false, 12), 6);
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct Script {
 impl Script {
     /// A recording whose first events relate addresses to page frames 8 to 15: eight pages are allocated,
     /// and an object of the cache `first` in each of them.
-    fn with_page_events() -> Self {
+    pub(crate) fn with_page_events() -> Self {
         let mut script = Self::default();
         for pfn in 8..16 {
             script.page_alloc(pfn, 0).alloc(0x77, MAP + pfn * PAGE, 4096, 4096);
@@ -84,7 +84,7 @@ impl Script {
         self.push(Body::Free(Free { call_site: 1, ptr, name: None, call: FreeCall::Kfree }))
     }
 
-    fn page_alloc(&mut self, pfn: u64, order: u8) -> &mut Self {
+    pub(crate) fn page_alloc(&mut self, pfn: u64, order: u8) -> &mut Self {
         self.push(Body::PageAlloc(PageAlloc { pfn: Some(pfn), gfp_flags: GFP_KERNEL, migratetype: 0, order }))
     }
 
