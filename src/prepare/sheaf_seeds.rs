@@ -32,6 +32,13 @@ use crate::allocators::slub::{Counter, ObjectIndex, SeedPlace, SheafPlace};
 /// Most sheaves of a kind that a barn is thought to hold at the start.
 const MAX_IN_BARN: usize = 10;
 
+/// Largest capacity, and largest product of it and the CPUs, for which sheaves are rebuilt: figures beyond are of damaged files.
+const MAX_CAPACITY: usize = 1 << 10;
+const MAX_IN_MAINS: usize = 1 << 18;
+
+/// Counters are below this.
+const MAX_COUNT: u64 = 1 << 50;
+
 /// A sheaf that exists at the start beside the empty main ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedSheaf {
@@ -80,7 +87,9 @@ pub(super) fn rebuild(
     let mut sheaves = Vec::new();
     for (number, (cache, ops)) in (0_u16..).zip(caches.iter().zip(&ops_of)) {
         let known = setting.before.and_then(|before| before.caches.get(&cache.name));
-        if cache.layout.sheaf_capacity == 0 || ops.is_empty() {
+        let capacity = cache.layout.sheaf_capacity as usize;
+        let is_sane = capacity <= MAX_CAPACITY && capacity * usize::from(setting.cpus) <= MAX_IN_MAINS;
+        if capacity == 0 || !is_sane || ops.is_empty() {
             continue;
         }
         let own_seeds = seeds_of.remove(&number).unwrap_or_default();
@@ -96,12 +105,12 @@ pub(super) fn rebuild(
         let rebuilding =
             Rebuilding { paired, places, ops, layout: &cache.layout, known, until, allocs_until, frees_until, of_slab, setting };
         let held = rebuilding.held();
-        let mut simulated = Simulated::new(&held, rebuilding.capacity());
+        let mut simulated = Simulated::new(&held, capacity);
         let window = rebuilding.bind(&mut simulated, seeds);
         let parked = simulated.bound.iter().flatten().copied().collect();
         let mut fill = Fill { cache: number, layout: &cache.layout, own: own_seeds, parked, seeds };
         if let Some(known) = known {
-            fill.settle_lists(known, &window, rebuilding.capacity());
+            fill.settle_lists(known, &window, capacity, ops.len() + 2 * capacity * usize::from(setting.cpus));
         }
         sheaves.extend(fill.sheaves(&held, &simulated.bound));
     }
@@ -247,9 +256,9 @@ impl Rebuilding<'_> {
             .zip(&evidence)
             .map(|(cpu, evidence)| {
                 let balance = is_counted.then(|| {
-                    let of = |counter| i64::try_from(share(counter, cpu)).unwrap_or(i64::MAX / 16);
+                    let of = |counter| share(counter, cpu).min(MAX_COUNT) as i64;
                     of(Counter::SheafRefill) + of(Counter::FreeFastpath) - of(Counter::AllocFastpath) - of(Counter::SheafFlush)
-                        + (capacity as i64).saturating_mul(of(Counter::BarnGet) - of(Counter::BarnPut))
+                        + capacity as i64 * (of(Counter::BarnGet) - of(Counter::BarnPut))
                 });
                 let objects = objects_of(evidence, balance, is_exact, capacity);
                 let (main, spare) = if objects > capacity { (objects - capacity, capacity) } else { (objects, 0) };
@@ -263,7 +272,7 @@ impl Rebuilding<'_> {
         let existing = total(Counter::SheafAlloc).saturating_sub(total(Counter::SheafFree)) as usize;
         let on_cpus: usize = cpus.iter().map(|cpu| 1 + usize::from(cpu.spare.is_some()) + usize::from(cpu.rcu_free > 0)).sum();
         let empty = existing.saturating_sub(on_cpus + full).min(MAX_IN_BARN);
-        if prefilled || self.known.is_none() { Held { cpus, full: 0, empty: 0 } } else { Held { cpus, full, empty } }
+        if !is_counted { Held { cpus, full: 0, empty: 0 } } else { Held { cpus, full, empty } }
     }
 
     /// Lets the operations run through sheaves that hold stand-ins for the objects of the start, to learn which they are.
@@ -318,7 +327,8 @@ impl Rebuilding<'_> {
             order.sort_by_key(|&(_, refill)| refill);
             let order: Vec<ObjectIndex> = order.into_iter().map(|(place, _)| place).collect();
             let free = &mut seeds[seed].free;
-            free.retain(|place| !order.contains(place));
+            let taken: FxHashSet<ObjectIndex> = order.iter().copied().collect();
+            free.retain(|place| !taken.contains(place));
             free.splice(0..0, order);
         }
         let first = |seed: usize| refilled.get(&seed).and_then(|taken| taken.iter().map(|&(_, refill)| refill).min()).unwrap_or(u64::MAX);
@@ -434,7 +444,9 @@ impl Simulated {
             own.rcu_free += 1;
             if own.rcu_free == self.capacity {
                 own.rcu_free = 0;
-                self.full.push(vec![Item::Freed; self.capacity]);
+                if self.full.len() < MAX_IN_BARN {
+                    self.full.push(vec![Item::Freed; self.capacity]);
+                }
             }
             return;
         }
@@ -473,11 +485,11 @@ struct Fill<'a> {
 
 impl Fill<'_> {
     /// Makes as much free in slabs on the node's list as the snapshot says that there was.
-    fn settle_lists(&mut self, known: &CacheAttributes, window: &Window, capacity: usize) {
+    fn settle_lists(&mut self, known: &CacheAttributes, window: &Window, capacity: usize, most: usize) {
         let number = |attribute: &str| known.number(attribute);
         let (Some(all), Some(used)) = (number("total_objects"), number("objects")) else { return };
         let taken = window.refills * capacity as u64;
-        let free = (all.saturating_sub(used) + taken).saturating_sub(window.born * u64::from(self.layout.objects)) as usize;
+        let free = (all.saturating_sub(used).min(MAX_COUNT) + taken).saturating_sub(window.born * u64::from(self.layout.objects)) as usize;
         let mut surplus = self.own.iter().map(|&seed| self.seeds[seed].free.len()).sum::<usize>().saturating_sub(free);
         for &seed in self.own.iter().rev() {
             let listed = &mut self.seeds[seed].free;
@@ -486,13 +498,14 @@ impl Fill<'_> {
             surplus -= dropped;
         }
         let shown: Vec<usize> = self.own.iter().map(|&seed| self.seeds[seed].free.len()).collect();
-        let mut missing = free.saturating_sub(shown.iter().sum());
+        // More than the trace ever allocates makes no difference.
+        let mut missing = free.saturating_sub(shown.iter().sum()).min(most);
         let listed = number("partial").unwrap_or(0) as usize;
-        let mut unseen = listed.saturating_sub(shown.iter().filter(|&&free| free > 0).count());
+        let mut unseen = listed.saturating_sub(shown.iter().filter(|&&free| free > 0).count()).min(missing);
         let all_seen = self.own.len() as u64 >= number("slabs").unwrap_or(u64::MAX);
         if unseen == 0 || all_seen {
             for seed in self.own.clone().into_iter().rev() {
-                if self.seeds[seed].free.is_empty() && !all_seen {
+                if self.seeds[seed].free.is_empty() != (unseen > 0) {
                     continue;
                 }
                 let places = self.untouched(seed, missing);
