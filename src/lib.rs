@@ -12,6 +12,7 @@ pub mod cli;
 pub mod compare;
 pub mod mem;
 pub mod prepare;
+pub mod refine;
 pub mod replay;
 pub mod setting;
 pub mod verify;

@@ -9,6 +9,7 @@ use slubreplay_parsers::recording::Recording;
 
 use crate::allocators::slub::sizing::{Build, Kernel, KernelRelease, Machine};
 use crate::allocators::slub::{Rules, Topology};
+use crate::replay::Setup;
 
 /// What the user said; `None` leaves it to the input.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,6 +59,26 @@ pub enum SettingError {
 }
 
 impl Setting {
+    /// The release that the trace was recorded on, if capture or trace tell.
+    #[must_use]
+    pub fn recorded_release(recording: &Recording, capture: Option<&Capture>) -> Option<KernelRelease> {
+        let recorded = capture.and_then(|capture| capture.machine.kernel.as_deref()).unwrap_or(&recording.info.kernel);
+        KernelRelease::find(recorded)
+    }
+
+    /// How to replay by it, without moments, pauses or checks.
+    #[must_use]
+    pub fn setup(&self) -> Setup {
+        Setup {
+            rules: self.rules,
+            topology: self.topology.clone(),
+            page_bytes: self.kernel.machine.page_bytes,
+            samples: 0,
+            pause_at: Vec::new(),
+            check_every: 0,
+        }
+    }
+
     /// Resolves every figure.
     ///
     /// # Errors
@@ -69,8 +90,7 @@ impl Setting {
             return Err(SettingError::TooManyCpus { cpu: stream.cpu });
         }
         let machine = capture.map(|capture| &capture.machine);
-        let recorded = machine.and_then(|machine| machine.kernel.as_deref()).unwrap_or(&recording.info.kernel);
-        let release = wishes.kernel.or_else(|| KernelRelease::find(recorded)).unwrap_or_else(|| {
+        let release = wishes.kernel.or_else(|| Self::recorded_release(recording, capture)).unwrap_or_else(|| {
             notes.push(format!("the trace does not name its kernel; replayed as {DEFAULT_RELEASE} (say --kernel to change that)"));
             DEFAULT_RELEASE
         });

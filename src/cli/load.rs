@@ -8,8 +8,10 @@ use slubreplay_parsers::recording::Recording;
 
 use super::failure::Failure;
 use super::progress::Stage;
+use crate::compare::{is_recorded, retarget};
 use crate::mem::RecordedPages;
 use crate::prepare::{Plan, PlannedCache, Snapshots, mark_snapshots, prepare};
+use crate::refine::refine;
 use crate::replay::{Engine, Observer, Outcome, Setup, Timeline};
 use crate::setting::{Setting, SettingError, Wishes};
 
@@ -46,7 +48,7 @@ pub(super) fn plan(input: Input, wishes: Wishes, path: &Path) -> Result<Loaded, 
     let memory = if wishes.nodes.is_some() { &[] } else { snapshots.memory };
     let snapshots = Snapshots { memory, ..snapshots };
     let is_marked = mark_snapshots(&mut recording, snapshots);
-    let mut setting = Setting::resolve(wishes, &recording, capture.as_ref()).map_err(|error| match &error {
+    let mut setting = Setting::resolve(wishes.clone(), &recording, capture.as_ref()).map_err(|error| match &error {
         SettingError::Nodes(_) => Failure::usage(&error.to_string(), "a number of nodes, or the CPUs of each node such as 0-3/4-7"),
         _ => Failure::input(error),
     })?;
@@ -55,9 +57,32 @@ pub(super) fn plan(input: Input, wishes: Wishes, path: &Path) -> Result<Loaded, 
             .notes
             .push("the recording has no markers of the snapshots: they were put where it shows the snapshots being read".to_owned());
     }
-    let plan = prepare(&recording, &setting.kernel, snapshots);
+    let plan = prepare_for(&wishes, &recording, capture.as_ref(), snapshots, &mut setting);
     let facts = Recording { streams: Vec::new(), ..recording };
     Ok(Loaded { capture, facts, setting, plan })
+}
+
+/// Prepares a recording by the kernel that it was made on, whose rules its addresses follow; then lays it out for the kernel that the
+/// user asked for, if that is another one.
+fn prepare_for(wishes: &Wishes, recording: &Recording, capture: Option<&Capture>, snapshots: Snapshots<'_>, setting: &mut Setting) -> Plan {
+    let as_recorded = Wishes { kernel: None, ..wishes.clone() };
+    let recorded = match (wishes.kernel, Setting::recorded_release(recording, capture)) {
+        (Some(asked), Some(release)) if !is_recorded(asked, release) => Setting::resolve(as_recorded, recording, capture).ok(),
+        _ => None,
+    };
+    if let Some(recorded) = recorded {
+        let (asked, release) = (setting.kernel.release, recorded.kernel.release);
+        setting.notes.push(format!("recorded on {release}, laid out for {asked}: objects keep the caches that they had"));
+        return retarget(&prepare(recording, &recorded.kernel, snapshots), &recorded.kernel, setting).plan;
+    }
+    let mut plan = prepare(recording, &setting.kernel, snapshots);
+    // On another machine than the recorded one addresses are no evidence.
+    let recorded = Setting::resolve(Wishes { kernel: wishes.kernel, ..Wishes::default() }, recording, capture);
+    if recorded.is_ok_and(|recorded| (&recorded.kernel, &recorded.topology) == (&setting.kernel, &setting.topology)) {
+        let stage = Stage::operations("settling", plan.ops.len() as u64);
+        refine(&mut plan, &setting.setup(), &|operations| stage.add(operations));
+    }
+    plan
 }
 
 /// A trace, ready to be replayed.
@@ -84,14 +109,7 @@ impl Loaded {
         pause_at: Vec<usize>,
         observer: &mut dyn Observer,
     ) -> Result<(Outcome, Timeline), Failure> {
-        let setup = Setup {
-            rules: self.setting.rules,
-            topology: self.setting.topology.clone(),
-            page_bytes: self.setting.kernel.machine.page_bytes,
-            samples,
-            pause_at,
-            check_every,
-        };
+        let setup = Setup { samples, pause_at, check_every, ..self.setting.setup() };
         let pages = RecordedPages::new(self.plan.recorded_slabs.iter().cloned());
         let replayed = Engine::new(&self.plan, &setup, pages).run(observer);
         replayed.map_err(|error| Failure::outside(error).hint(BUG))

@@ -45,6 +45,10 @@ pub enum Entry {
     TiesReordered,
     /// Allocations of new slabs that were put before frees that came while they waited for pages.
     DecidedEarlier,
+    /// Operations that took effect in another order than recorded, by what addresses show later.
+    OrderSettled,
+    /// Operations that another CPU did than recorded, by what addresses show later.
+    DisplacedEvents,
     /// Allocations that failed.
     FailedAllocs,
     /// kfree() of NULL or of the zero-size pointer.
@@ -131,6 +135,14 @@ impl Entry {
                 Inferred,
                 "Allocations that took a new slab, put before the frees that came on their CPU while they waited for its pages.",
             ),
+            Self::OrderSettled => (
+                "order settled by addresses",
+                Inferred,
+                "Operations of several CPUs on one slab at nearly the same time, put in the order that fits later addresses.",
+            ),
+            Self::DisplacedEvents => {
+                ("events of another CPU", Inferred, "Operations that another CPU did than recorded, as later addresses show (preemption).")
+            }
             Self::FailedAllocs => ("failed allocations", Observed, "Allocations that returned NULL."),
             Self::NullFrees => ("frees of NULL", Observed, "kfree() of NULL or of the zero-size pointer: no operation."),
             Self::LargeAllocs => ("large kmalloc", Observed, "Beyond the largest class: served by the page allocator, not replayed."),

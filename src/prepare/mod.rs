@@ -46,6 +46,7 @@ pub(crate) mod tests;
 use slubreplay_parsers::capture::{Capture, NodeMemory, SlabSnapshot};
 use slubreplay_parsers::recording::Recording;
 
+use crate::allocators::slub::Rules;
 use crate::allocators::slub::sizing::kmalloc::{self, GfpBits};
 use crate::allocators::slub::sizing::{Kernel, KernelRelease};
 use crate::mem::RecordedSlab;
@@ -123,6 +124,7 @@ pub fn prepare(recording: &Recording, kernel: &Kernel, snapshots: Snapshots<'_>)
         max_class_bytes: kmalloc::max_class_bytes(kernel),
         type_bits: gfp_masks(kernel.release).iter().fold(0, |bits, mask| bits | mask),
         account_bit: gfp_masks(kernel.release)[2],
+        free_traced_after: Rules::of(kernel.release).free_traced_after,
         reclaim_bits: if kernel.release >= since(4, 4) { Some((0x400, 0x800)) } else { None },
         this_node_bit: if kernel.release >= since(5, 4) { 0x20_0000 } else { 0x4_0000 },
     };

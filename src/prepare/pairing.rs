@@ -107,6 +107,8 @@ pub(super) struct Setting {
     pub(super) this_node_bit: u32,
     /// `__GFP_DIRECT_RECLAIM` and `__GFP_KSWAPD_RECLAIM`, where the release tells them apart.
     pub(super) reclaim_bits: Option<(u32, u32)>,
+    /// `kmem_cache_free` is traced after the object is back.
+    pub(super) free_traced_after: bool,
 }
 
 impl Setting {
@@ -162,12 +164,27 @@ struct Pairing<'a> {
     setting: Setting,
     paired: Paired,
     live: FxHashMap<u64, Live>,
+    /// By address: the last free that was implied by what followed.
+    overlaid: FxHashMap<u64, Overlaid>,
     key_numbers: FxHashMap<Key, u32>,
     counts: FxHashMap<Entry, u64>,
     /// By thread (every CPU has an idle thread of number 0): operations when it was last seen outside of interrupts.
     last_seen: FxHashMap<(i32, u16), usize>,
     watch: Watch<'a>,
 }
+
+/// An object that seemed to be live when its address was handed out again, or its slab went back.
+#[derive(Debug, Clone, Copy)]
+struct Overlaid {
+    old: u32,
+    /// Position of its implied free.
+    free: usize,
+    /// The event that proves the free.
+    by: Event,
+}
+
+/// How late a free may be traced after its object was handed out again.
+const FREE_TRACED_LATE_NS: u64 = 200_000;
 
 #[derive(Debug, Clone, Copy)]
 enum Live {
@@ -188,6 +205,7 @@ impl<'a> Pairing<'a> {
             setting,
             paired,
             live: FxHashMap::default(),
+            overlaid: FxHashMap::default(),
             key_numbers: FxHashMap::default(),
             counts: FxHashMap::default(),
             last_seen: FxHashMap::default(),
@@ -258,7 +276,10 @@ impl<'a> Pairing<'a> {
             self.paired.births.push(Birth { at: self.paired.ops.len(), since });
         }
         if let Some(Live::Object(old)) = self.live.insert(alloc.ptr, Live::Object(object)) {
+            self.overlaid.insert(alloc.ptr, Overlaid { old, free: self.paired.ops.len(), by: *event });
             self.op(event, old, What::FREED.implied());
+        } else {
+            self.overlaid.remove(&alloc.ptr);
         }
         let what = if alloc.gfp_flags & self.setting.this_node_bit != 0 { What::ALLOC.this_node_only() } else { What::ALLOC };
         let what = what.with_caller(self.setting.caller(alloc.gfp_flags));
@@ -304,6 +325,9 @@ impl<'a> Pairing<'a> {
         if is_no_object(free.ptr) {
             return self.count(Entry::NullFrees);
         }
+        if free.call == FreeCall::KmemCacheFree && self.is_late(event, free.ptr) {
+            return self.late_free(event, free);
+        }
         match self.live.remove(&free.ptr) {
             Some(Live::Object(object)) => {
                 if let Some(info) = self.paired.objects.get_mut(object as usize) {
@@ -322,6 +346,30 @@ impl<'a> Pairing<'a> {
         }
     }
 
+    /// Up to 5.15 `kmem_cache_free` is traced when the object is back already. By then it may have been handed out again: then this
+    /// free is of the object that was there before; it comes at once, and not from who took the object. Or its slab's pages went
+    /// back with it, on the same CPU.
+    fn is_late(&self, event: &Event, ptr: u64) -> bool {
+        self.setting.free_traced_after
+            && self.overlaid.get(&ptr).is_some_and(|Overlaid { by, .. }| {
+                let is_other = match by.body {
+                    Body::Alloc(_) => (by.pid, by.context) != (event.pid, event.context),
+                    _ => by.cpu == event.cpu,
+                };
+                is_other && event.time_ns.saturating_sub(by.time_ns) <= FREE_TRACED_LATE_NS
+            })
+    }
+
+    fn late_free(&mut self, event: &Event, free: Free) {
+        let Some(overlaid) = self.overlaid.remove(&free.ptr) else { return };
+        if let Some(info) = self.paired.objects.get_mut(overlaid.old as usize) {
+            info.freed_as = free.name;
+        }
+        if let Some(op) = self.paired.ops.get_mut(overlaid.free) {
+            (op.what, op.cpu) = (What::FREED, event.cpu);
+        }
+    }
+
     /// A slab's pages go back only when its last object is free: whatever seems live in it was freed
     /// unseen.
     fn page_free(&mut self, event: &Event, pfn: u64, order: u8) {
@@ -333,6 +381,7 @@ impl<'a> Pairing<'a> {
         for ptr in (0..places).map(|place| start + place * slab.stride_bytes) {
             if let Some(&Live::Object(object)) = self.live.get(&ptr) {
                 self.live.remove(&ptr);
+                self.overlaid.insert(ptr, Overlaid { old: object, free: self.paired.ops.len(), by: *event });
                 self.op(event, object, What::FREED.implied());
             }
         }

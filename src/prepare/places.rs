@@ -43,6 +43,16 @@ impl KernelPlaces {
         self.slabs.get(object as usize).copied().filter(|&slab| slab != KernelSlab::NONE)
     }
 
+    /// The places of some objects, numbered as they are listed.
+    pub(crate) fn of(&self, objects: &[u32]) -> Self {
+        let slab = |&object: &u32| self.slab(object).unwrap_or(KernelSlab::NONE);
+        Self {
+            addresses: objects.iter().map(|&object| self.address(object).unwrap_or(0)).collect(),
+            slabs: objects.iter().map(slab).collect(),
+            bases: self.bases.clone(),
+        }
+    }
+
     /// First address of a slab.
     #[must_use]
     pub fn base(&self, slab: KernelSlab) -> Option<u64> {

@@ -14,7 +14,7 @@ use crate::allocators::slub::sizing::{Build, Kernel, KernelRelease, Machine};
 
 /// Somewhere in the direct map of x86-64: frame 0 is at this address.
 pub(crate) const MAP: u64 = 0xffff_8880_0000_0000;
-const PAGE: u64 = 4096;
+pub(crate) const PAGE: u64 = 4096;
 const GFP_KERNEL: u32 = 0xcc0;
 
 /// A recording in the making. Each event comes 10 ns after the one before, on the CPU chosen last.
@@ -100,7 +100,7 @@ impl Script {
         recording
     }
 
-    fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self) -> Plan {
         prepare(&self.recording(), &kernel(KernelRelease::new(6, 12, 0), Build::default()), Snapshots::default())
     }
 

@@ -3,7 +3,7 @@
 //! Page frames of the replay are not the kernel's. Which slab of the replay stands for which of the kernel's is
 //! learnt from the first object that is handed out of it, and forgotten when either slab is gone.
 
-use crate::allocators::slub::{Cache, Object};
+use crate::allocators::slub::{Cache, Object, SlabView};
 use crate::prepare::{KernelPlaces, KernelSlab, Plan};
 
 /// How far the replay of one cache agrees with the kernel's addresses.
@@ -26,7 +26,7 @@ impl CacheAgreement {
 }
 
 /// Follows a replay and compares slabs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Agreement {
     caches: Vec<CacheAgreement>,
     /// By cache, then number of the replay's slab: its life, and the kernel's slab that it stands for.
@@ -74,7 +74,7 @@ impl Agreement {
             Some(known) if known == slab => true,
             // Of a slab that the kernel will not use again nothing can be said any more.
             Some(known) if self.last_use[known.index()] as usize > at.0 => false,
-            _ if self.has_stand_in(number, cache, slab) => false,
+            _ if self.stand_in(number, cache, slab).is_some() => false,
             _ => {
                 self.map(number, cache, object, slab);
                 true
@@ -95,10 +95,11 @@ impl Agreement {
         slab.filter(|_| life == cache.slab_life(object.slab))
     }
 
-    fn has_stand_in(&self, number: usize, cache: &Cache, slab: KernelSlab) -> bool {
-        self.stand_in[slab.index()].is_some_and(|(index, life)| {
-            self.mapped[number].get(index) == Some(&(life, Some(slab))) && cache.slab_life_at(index) == Some(life)
-        })
+    /// The replay's slab that stands for one of the kernel's.
+    pub(super) fn stand_in(&self, number: usize, cache: &Cache, slab: KernelSlab) -> Option<SlabView> {
+        let (index, life) = self.stand_in[slab.index()]?;
+        let is_it = self.mapped[number].get(index) == Some(&(life, Some(slab))) && cache.slab_life_at(index) == Some(life);
+        cache.slab_at(index).filter(|_| is_it)
     }
 
     fn map(&mut self, number: usize, cache: &Cache, object: Object, slab: KernelSlab) {

@@ -3,7 +3,7 @@
 use super::agreement::Agreement;
 use super::observe::{Observer, Timeline, TimelineSample};
 use super::outcome::{CacheOutcome, CacheState, Outcome};
-use crate::allocators::slub::{AllocRequest, Cache, Object, RcuFree, Rules, Seed, SheafPlace, SlabId, Topology, Violation};
+use crate::allocators::slub::{AllocRequest, Cache, Object, RcuFree, Rules, Seed, SheafPlace, SlabId, SlabView, Topology, Violation};
 use crate::mem::{PageRequest, PageSource};
 use crate::prepare::{KernelSlab, Op, Plan};
 
@@ -45,6 +45,12 @@ impl Paused<'_> {
     pub fn kernel_slab(&self, number: usize, slab: SlabId) -> Option<KernelSlab> {
         self.agreement.kernel_slab(number, self.caches.get(number)?, Object { slab, index: 0 })
     }
+
+    /// The replay's slab that stands for one of the kernel's.
+    #[must_use]
+    pub fn stand_in(&self, number: usize, slab: KernelSlab) -> Option<SlabView> {
+        self.agreement.stand_in(number, self.caches.get(number)?, slab)
+    }
 }
 
 /// A replay that could not go on: a bug in the model.
@@ -65,7 +71,7 @@ pub enum ReplayError {
 }
 
 /// A replay in progress.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Engine<'a, P> {
     plan: &'a Plan,
     setup: &'a Setup,
@@ -126,6 +132,22 @@ impl<'a, P: PageSource> Engine<'a, P> {
         };
         engine.seed();
         engine
+    }
+
+    /// Does the operation at `position` of `ops`, which are on the plan's objects; returns the position after it. Marks, moments
+    /// and checks are left out.
+    pub(crate) fn advance(&mut self, ops: &[Op], position: usize, observer: &mut dyn Observer) -> usize {
+        if position < ops.len() { self.step(ops, position, observer) } else { position }
+    }
+
+    /// A cache, and the kernel's slab that each of its slabs stands for.
+    pub(crate) fn look(&self, position: usize) -> Paused<'_> {
+        Paused { position, caches: &self.caches, agreement: &self.agreement }
+    }
+
+    /// Where an object is in the replay.
+    pub(crate) fn object(&self, object: u32) -> Option<Object> {
+        self.objects.get(object as usize).copied().flatten().map(|(object, _)| object)
     }
 
     fn seed(&mut self) {
@@ -198,7 +220,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
             while pauses.next_if(|&&at| at <= position).is_some() {
                 observer.pause(&Paused { position, caches: &self.caches, agreement: &self.agreement });
             }
-            position = self.step(position, op, observer);
+            position = self.step(&plan.ops, position, observer);
             if position - reported >= PROGRESS_EVERY {
                 reported = position;
                 observer.progress(position as u64);
@@ -222,9 +244,10 @@ impl<'a, P: PageSource> Engine<'a, P> {
 
     /// Does the operation at `position` and returns the position after it.
     #[inline]
-    fn step(&mut self, position: usize, op: &Op, observer: &mut dyn Observer) -> usize {
+    fn step(&mut self, ops: &[Op], position: usize, observer: &mut dyn Observer) -> usize {
+        let op = &ops[position];
         if op.what.list_goes_on() {
-            return self.free_list(position);
+            return self.free_list(ops, position);
         }
         if op.what.is_free() {
             match self.objects[op.object as usize].take() {
@@ -302,14 +325,13 @@ impl<'a, P: PageSource> Engine<'a, P> {
     /// Frees a run of objects in one call, as bulk freeing does. Objects that the replay has in other slabs than the
     /// first are freed in calls of their own, one for each slab.
     #[cold]
-    fn free_list(&mut self, start: usize) -> usize {
-        let plan = self.plan;
+    fn free_list(&mut self, ops: &[Op], start: usize) -> usize {
         let mut end = start;
-        while plan.ops.get(end).is_some_and(|op| op.what.list_goes_on()) {
+        while ops.get(end).is_some_and(|op| op.what.list_goes_on()) {
             end += 1;
         }
-        end = (end + 1).min(plan.ops.len());
-        let run = &plan.ops[start..end];
+        end = (end + 1).min(ops.len());
+        let run = &ops[start..end];
         debug_assert!(run.iter().all(|op| op.what.is_free() && op.cache == run[0].cache), "a list is of one cache");
         let number = usize::from(run[0].cache);
         let mut objects = Vec::with_capacity(run.len());

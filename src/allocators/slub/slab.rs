@@ -114,6 +114,11 @@ impl SlabTable {
         self.lives[id.index()]
     }
 
+    pub(super) fn at(&self, index: usize) -> Option<SlabId> {
+        self.slabs.get(index)?.as_ref()?;
+        Some(SlabId(index as u32))
+    }
+
     pub(super) fn life_at(&self, index: usize) -> Option<u32> {
         self.slabs.get(index)?.as_ref()?;
         self.lives.get(index).copied()

@@ -39,6 +39,12 @@ impl Cache {
         self.slab_life_at(slab.index()).map(|_| self.view(slab))
     }
 
+    /// The slab with a number, if there is one now.
+    #[must_use]
+    pub fn slab_at(&self, index: usize) -> Option<SlabView> {
+        self.slabs.at(index).map(|slab| self.view(slab))
+    }
+
     fn view(&self, id: SlabId) -> SlabView {
         let slab = &self.slabs[id];
         let free_on_cpu = match slab.place {

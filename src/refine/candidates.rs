@@ -1,0 +1,114 @@
+//! What may have been otherwise than the trace shows it.
+
+use crate::prepare::{KernelPlaces, KernelSlab, Op};
+
+/// A change of one operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It took effect before the operation at `to`, or after it, whichever way that is.
+    Move { from: usize, to: usize },
+    /// Another CPU did it.
+    Cpu { at: usize, cpu: u16 },
+}
+
+/// Operations of different CPUs this close together may have taken effect the other way round.
+const RACE_NS: u64 = 200_000;
+
+/// Latest operations on each slab that are doubted.
+const DOUBTED: usize = 64;
+
+/// Operations that one may have passed.
+const PASSED: usize = 4;
+
+/// Latest frees of each slab whose CPU is doubted, beside the first one since an object was last taken: that one chose the CPU whose
+/// list the slab is on.
+const DOUBTED_CPUS: usize = 3;
+
+impl Change {
+    /// Makes the change.
+    pub(super) fn apply(self, ops: &mut [Op]) {
+        match self {
+            Self::Cpu { at, cpu } => ops[at].cpu = cpu,
+            Self::Move { from, to } if from < to => ops[from..=to].rotate_left(1),
+            Self::Move { from, to } => ops[to..=from].rotate_right(1),
+        }
+    }
+
+    /// How much it asks to believe: nanoseconds between the operations, or another CPU.
+    pub(super) fn cost(self, ops: &[Op]) -> u64 {
+        match self {
+            Self::Cpu { .. } => u64::MAX,
+            Self::Move { from, to } => ops[from].time_ns.abs_diff(ops[to].time_ns),
+        }
+    }
+
+    /// The first operation that it touches.
+    pub(super) fn start(self) -> usize {
+        match self {
+            Self::Cpu { at, .. } => at,
+            Self::Move { from, to } => from.min(to),
+        }
+    }
+}
+
+/// What is in doubt.
+#[derive(Debug)]
+pub(super) struct Doubted<'a> {
+    /// The kernel's slab of the divergence, and the one that the replay's stands for.
+    pub(super) slabs: &'a [KernelSlab],
+    /// Operations by which they changed their places, the latest first.
+    pub(super) moves: &'a [usize],
+    /// Nothing before this operation is doubted.
+    pub(super) from: usize,
+    /// The operation that diverges.
+    pub(super) at: usize,
+}
+
+/// Changes that may explain why an operation took its object from another slab than in the replay.
+pub(super) fn candidates(ops: &[Op], places: &KernelPlaces, doubted: &Doubted<'_>, cpus: u16) -> Vec<Change> {
+    let &Doubted { slabs, from, at, .. } = doubted;
+    let mut changes = Vec::new();
+    for &position in doubted.moves.iter().take(DOUBTED) {
+        changes.extend(moves(ops, places, from, at, position));
+    }
+    let others = |cpu: u16| (0..cpus).filter(move |&other| other != cpu);
+    changes.extend(others(ops[at].cpu).map(|cpu| Change::Cpu { at, cpu }));
+    for slab in slabs {
+        let on_slab = (from..at).rev().filter(|&position| places.slab(ops[position].object) == Some(*slab));
+        let doubted: Vec<usize> = on_slab.take(DOUBTED).collect();
+        for &position in &doubted {
+            changes.extend(moves(ops, places, from, at, position));
+        }
+        let frees = || doubted.iter().filter(|&&position| ops[position].what.is_free() && !ops[position].what.list_goes_on());
+        let first = doubted.iter().take_while(|&&position| ops[position].what.is_free()).last();
+        for &position in frees().take(DOUBTED_CPUS).chain(first) {
+            changes.extend(others(ops[position].cpu).map(|cpu| Change::Cpu { at: position, cpu }));
+        }
+    }
+    let mut seen = Vec::new();
+    changes.retain(|change| {
+        let is_new = !seen.contains(change);
+        seen.push(*change);
+        is_new
+    });
+    changes
+}
+
+/// Ways to let one operation take effect on the other side of one of another CPU that came close to it.
+fn moves(ops: &[Op], places: &KernelPlaces, from: usize, at: usize, position: usize) -> Vec<Change> {
+    let op = &ops[position];
+    let is_close = |other: &Op| other.time_ns.abs_diff(op.time_ns) <= RACE_NS;
+    // It may pass neither its own CPU's operations nor those on its own object or address.
+    let blocks = |other: &Op| {
+        other.cpu == op.cpu
+            || other.what.list_goes_on()
+            || other.object == op.object
+            || places.address(other.object) == places.address(op.object)
+    };
+    if op.what.list_goes_on() || position > 0 && ops[position - 1].what.list_goes_on() {
+        return Vec::new();
+    }
+    let before = (from..position).rev().take_while(|&other| is_close(&ops[other]) && !blocks(&ops[other])).take(PASSED);
+    let after = (position + 1..=at.min(ops.len() - 1)).take_while(|&other| is_close(&ops[other]) && !blocks(&ops[other])).take(PASSED);
+    before.chain(after).map(|to| Change::Move { from: position, to }).collect()
+}

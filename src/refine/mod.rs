@@ -1,0 +1,128 @@
+//! Settles by addresses what the order of a trace leaves open.
+//!
+//! An event is recorded a little before or after what it tells of takes effect, and on a preemptible kernel perhaps on another
+//! CPU. Where two CPUs work on the same slab within that little, the trace may show them in the wrong order: who frees
+//! into a full slab first gets it on its partial list. Nothing in the two events tells, but what follows does: some thousand
+//! operations later an object comes from another slab than in the replay.
+//!
+//! So each cache whose replay diverges from the kernel is replayed by itself again and again: from its first divergence back, every
+//! reordering of operations that came close together on the slabs concerned, and every other CPU of the last of them, is
+//! tried (`candidates`). A replay that takes another object of the same slab (`follow`) is such a sign as well. What makes the divergence go away is kept, and the next one is looked at (`search`). Only addresses judge; no
+//! counter of the kernel is looked at. Every change is counted in the ledger.
+
+mod candidates;
+mod follow;
+mod search;
+
+#[cfg(test)]
+mod tests;
+
+use rayon::prelude::*;
+
+use crate::mem::RecordedPages;
+use crate::prepare::ledger::Entry;
+use crate::prepare::{Op, Plan};
+use crate::replay::{Engine, NoObserver, Setup};
+use search::Changes;
+
+/// Caches with more inferred operations than this, in percent, are left as they are: what diverges there is what was inferred.
+const MAX_INFERRED_PERCENT: u64 = 5;
+
+/// Changes the order and the CPUs of operations in `plan` where the kernel's addresses show that they were otherwise. `progress` is
+/// told of operations looked through, cache by cache.
+pub fn refine(plan: &mut Plan, setup: &Setup, progress: &(dyn Fn(u64) + Sync)) {
+    let setup = Setup { samples: 0, check_every: 0, pause_at: Vec::new(), ..setup.clone() };
+    // Sheaves hide which slab an object is from; and without page events it is not known well enough.
+    let knows_slabs = plan.recorded_slabs.iter().any(|slabs| !slabs.is_empty());
+    if !setup.rules.has_cpu_slabs() || !knows_slabs {
+        return;
+    }
+    let pages = RecordedPages::new(plan.recorded_slabs.iter().cloned());
+    let Ok((outcome, _)) = Engine::new(plan, &setup, pages).run(&mut NoObserver) else { return };
+    let diverging: Vec<usize> = outcome
+        .caches
+        .iter()
+        .enumerate()
+        .filter(|(_, cache)| cache.agreement.compared > 0)
+        .map(|(number, _)| number)
+        .filter(|&number| is_observed(plan, number))
+        .collect();
+    if diverging.is_empty() {
+        return;
+    }
+    let settled: Vec<(usize, Part, Changes)> = diverging
+        .into_par_iter()
+        .map(|number| {
+            let mut part = Part::of(plan, number);
+            let changes = search::settle(&mut part, &setup);
+            progress(part.plan.ops.len() as u64);
+            (number, part, changes)
+        })
+        .collect();
+    for (number, part, changes) in settled {
+        if changes.moved + changes.displaced == 0 {
+            continue;
+        }
+        part.write_back(plan, number as u16);
+        let name = plan.caches[number].name.clone();
+        plan.ledger.add(Entry::OrderSettled, &name, changes.moved);
+        plan.ledger.add(Entry::DisplacedEvents, &name, changes.displaced);
+    }
+}
+
+fn is_observed(plan: &Plan, number: usize) -> bool {
+    let name = &plan.caches[number].name;
+    let sum = |entries: [Entry; 2]| entries.into_iter().map(|entry| plan.ledger.of(entry, name)).sum::<u64>();
+    let (traced, inferred) = (sum([Entry::AllocsObserved, Entry::FreesObserved]), sum([Entry::ImpliedAllocs, Entry::ImpliedFrees]));
+    inferred * 100 <= (traced + inferred) * MAX_INFERRED_PERCENT
+}
+
+/// The operations of one cache, as a plan of their own.
+#[derive(Debug)]
+struct Part {
+    plan: Plan,
+    /// By operation: its position in the whole plan.
+    positions: Vec<usize>,
+    /// By object: its number in the whole plan.
+    objects: Vec<u32>,
+}
+
+impl Part {
+    fn of(plan: &Plan, number: usize) -> Self {
+        let mut numbers: rustc_hash::FxHashMap<u32, u32> = Default::default();
+        let mut objects = Vec::new();
+        let mut renumber = |object: u32| {
+            *numbers.entry(object).or_insert_with(|| {
+                objects.push(object);
+                objects.len() as u32 - 1
+            })
+        };
+        let of_cache = plan.ops.iter().enumerate().filter(|(_, op)| usize::from(op.cache) == number);
+        let (positions, ops): (Vec<usize>, Vec<Op>) =
+            of_cache.map(|(position, op)| (position, Op { cache: 0, object: renumber(op.object), ..*op })).unzip();
+        let mut seeds: Vec<_> = plan.seeds.iter().filter(|seed| usize::from(seed.cache) == number).cloned().collect();
+        for seed in &mut seeds {
+            seed.cache = 0;
+            for (object, _) in &mut seed.live {
+                *object = renumber(*object);
+            }
+        }
+        let part = Plan {
+            caches: vec![plan.caches[number].clone()],
+            ops,
+            objects: objects.len() as u32,
+            kernel: plan.kernel.of(&objects),
+            seeds,
+            recorded_slabs: vec![plan.recorded_slabs.get(number).cloned().unwrap_or_default()],
+            ..Plan::default()
+        };
+        Self { plan: part, positions, objects }
+    }
+
+    /// Puts the operations, in their present order, where those of the cache are in the whole plan.
+    fn write_back(self, plan: &mut Plan, number: u16) {
+        for (position, op) in self.positions.into_iter().zip(self.plan.ops) {
+            plan.ops[position] = Op { cache: number, object: self.objects[op.object as usize], ..op };
+        }
+    }
+}
