@@ -70,6 +70,9 @@ fn replay(plan: &Plan, recorded: &Setting, target: &Setting, progress: &(dyn Fn(
         let cache = usize::from(seed.cache);
         untouched[cache] += seed.untouched(plan.caches[cache].layout.objects).count() as u64;
     }
+    for sheaf in &plan.sheaf_seeds {
+        untouched[usize::from(sheaf.cache)] -= sheaf.objects.len() as u64;
+    }
     if target == recorded {
         let pages = RecordedPages::new(plan.recorded_slabs.iter().cloned());
         let laid = Laid { plan, initial: 0, untouched: &untouched, target, is_recorded: true, notes: Vec::new() };

@@ -2,7 +2,7 @@
 
 use crate::allocators::slub::sizing::Kernel;
 use crate::allocators::slub::{CacheKind, Generation, ObjectIndex, SeedPlace};
-use crate::prepare::{KernelPlaces, Op, Plan, PlannedCache, PlannedSeed, What};
+use crate::prepare::{KernelPlaces, Op, Plan, PlannedCache, PlannedSeed, PlannedSheaf, What};
 use crate::setting::Setting;
 
 /// A plan for a kernel other than the recorded one.
@@ -16,19 +16,6 @@ pub struct Retargeted {
     pub restarted: Vec<usize>,
     /// Caches, by number, that the kernel would not make, and that are laid out as recorded.
     pub unlaid: Vec<usize>,
-}
-
-impl PlannedSeed {
-    /// Places that are in use without the trace ever speaking of their objects, in a slab of `objects`.
-    pub(super) fn untouched(&self, objects: u32) -> impl Iterator<Item = ObjectIndex> {
-        let mut touched = vec![false; objects as usize];
-        for &place in self.free.iter().chain(self.live.iter().map(|(_, place)| place)) {
-            if let Some(touched) = touched.get_mut(usize::from(place)) {
-                *touched = true;
-            }
-        }
-        (0..).zip(touched).filter(|(_, touched)| !touched).map(|(place, _)| place)
-    }
 }
 
 /// Lays `plan` out for `target`.
@@ -54,13 +41,16 @@ pub fn retarget(plan: &Plan, recorded: &Kernel, target: &Setting) -> Retargeted 
         let (old, new) = (&plan.caches[usize::from(seed.cache)].layout, &caches[usize::from(seed.cache)].layout);
         (old.order, old.objects) == (new.order, new.objects)
     };
+    let (planned, sheaves) = sheaves(plan, &caches, target, fits);
     let mut seeds = Vec::new();
+    let mut numbers = vec![0; planned.len()];
     let mut restarted = Vec::new();
     let mut ops = Vec::with_capacity(plan.ops.len());
     let mut objects = plan.objects;
-    for seed in &plan.seeds {
+    for (number, seed) in planned.iter().enumerate() {
         let cache = usize::from(seed.cache);
         if fits(seed) {
+            numbers[number] = seeds.len();
             seeds.push(PlannedSeed { place: place(seed.place, &caches[cache], target), slab: None, ..seed.clone() });
             continue;
         }
@@ -92,6 +82,7 @@ pub fn retarget(plan: &Plan, recorded: &Kernel, target: &Setting) -> Retargeted 
         objects,
         kernel: KernelPlaces::default(),
         seeds,
+        sheaf_seeds: sheaves.into_iter().map(|sheaf| renumbered(sheaf, &numbers)).collect(),
         recorded_slabs: Vec::new(),
         marks: plan.marks.iter().map(|(position, text)| (position + initial, text.clone())).collect(),
         reads: Vec::new(),
@@ -100,6 +91,38 @@ pub fn retarget(plan: &Plan, recorded: &Kernel, target: &Setting) -> Retargeted 
         time_range_ns: plan.time_range_ns,
     };
     Retargeted { plan, initial, restarted, unlaid }
+}
+
+/// Slabs of the start, and the sheaves that the target has as well. What is in other sheaves is free in its slab.
+fn sheaves(
+    plan: &Plan,
+    caches: &[PlannedCache],
+    target: &Setting,
+    fits: impl Fn(&PlannedSeed) -> bool,
+) -> (Vec<PlannedSeed>, Vec<PlannedSheaf>) {
+    let mut seeds = plan.seeds.clone();
+    let mut kept = Vec::new();
+    for sheaf in &plan.sheaf_seeds {
+        let cache = usize::from(sheaf.cache);
+        let is_same = target.rules.sheaves.is_some()
+            && plan.caches[cache].layout.sheaf_capacity == caches[cache].layout.sheaf_capacity
+            && sheaf.objects.iter().all(|&(seed, _)| fits(&plan.seeds[seed]));
+        if is_same {
+            kept.push(sheaf.clone());
+            continue;
+        }
+        for &(seed, place) in &sheaf.objects {
+            seeds[seed].free.push(place);
+        }
+    }
+    (seeds, kept)
+}
+
+fn renumbered(mut sheaf: PlannedSheaf, numbers: &[usize]) -> PlannedSheaf {
+    for (seed, _) in &mut sheaf.objects {
+        *seed = numbers[*seed];
+    }
+    sheaf
 }
 
 /// Where a slab of the start is in a kernel that may lack such a place.

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::allocators::slub::sizing::{Build, CacheFlags, CacheLayout, CacheSpec, Kernel, Machine};
-use crate::allocators::slub::{CacheKind, Rules, SeedPlace, Topology};
-use crate::prepare::{Op, PlannedCache, PlannedSeed, What};
+use crate::allocators::slub::{CacheKind, Rules, SeedPlace, SheafPlace, Topology};
+use crate::prepare::{Op, PlannedCache, PlannedSeed, PlannedSheaf, What};
 use crate::replay::NoObserver;
 
 const STRIDE: u32 = 512;
@@ -101,6 +101,25 @@ fn places_that_a_kernel_lacks_are_not_used() {
     assert_eq!(place(KernelRelease::new(6, 1, 0)), SeedPlace::CpuPartial(0));
     assert_eq!(place(KernelRelease::new(3, 1, 0)), SeedPlace::NodePartial);
     assert_eq!(place(KernelRelease::new(7, 0, 0)), SeedPlace::NodePartial);
+}
+
+#[test]
+fn sheaves_of_the_start_are_free_where_there_are_none() {
+    let mut plan = plan(SeedPlace::NodePartial);
+    let source = setting(KernelRelease::new(7, 2, 0), 3);
+    let spec = CacheSpec::new(STRIDE, CacheFlags::NONE);
+    plan.caches[0].layout = CacheLayout::from_stride(&source.kernel, &spec, STRIDE).expect("a layout");
+    assert_eq!((plan.caches[0].layout.objects, plan.caches[0].layout.sheaf_capacity), (16, 28));
+    plan.sheaf_seeds = vec![PlannedSheaf { cache: 0, place: SheafPlace::Main(1), objects: vec![(0, 4), (0, 5)] }];
+    let laid = |release| retarget(&plan, &source.kernel, &setting(release, 3)).plan;
+    let old = laid(KernelRelease::new(6, 12, 117));
+    assert_eq!((old.seeds[0].free.as_slice(), old.sheaf_seeds.as_slice()), ([0, 1, 4, 5].as_slice(), [].as_slice()));
+    let new = laid(KernelRelease::new(7, 0, 0));
+    assert_eq!((&new.seeds, &new.sheaf_seeds), (&plan.seeds, &plan.sheaf_seeds));
+    // Of 16 objects 2 are free and 2 in a sheaf; then 1 of the 2 that are live for the trace is freed into another sheaf.
+    let replayed = compare(&plan, &source, std::slice::from_ref(&source), &|_| {}).expect("replays").remove(0);
+    assert_eq!((replayed.is_recorded, replayed.caches[0].held_objects_end), (true, 3));
+    assert_eq!(replayed.caches[0].live_share_end, Some(11.0 / 16.0));
 }
 
 #[test]

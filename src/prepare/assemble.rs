@@ -11,7 +11,7 @@ use super::pairing::{NO_CACHE, Paired};
 use super::reads::Positions;
 use super::seeding::{self, Setting};
 use super::{Plan, Snapshots};
-use super::{places, rcu_sheaves, sheaf_memory, silent, turns};
+use super::{places, rcu_sheaves, sheaf_memory, sheaf_seeds, silent, turns};
 use crate::allocators::slub::Rules;
 use crate::allocators::slub::sizing::Kernel;
 use crate::mem::RecordedSlab;
@@ -47,6 +47,16 @@ pub(super) fn assemble(
     } else {
         Vec::new()
     };
+    if paired.spans.knows_births() && !setting.rules.has_cpu_slabs() {
+        let setting = sheaf_seeds::Setting {
+            page_shift: setting.page_shift,
+            cpus: u16::try_from(kernel.machine.cpus_possible).unwrap_or(u16::MAX),
+            one_node: snapshots.memory.iter().all(|memory| memory.node == snapshots.memory[0].node),
+            is_boot: setting.boot_cpu.is_some(),
+            before: snapshots.before,
+        };
+        plan.sheaf_seeds = sheaf_seeds::rebuild(&paired, &plan.caches, &plan.kernel, recording, setting, &mut plan.seeds);
+    }
     plan.recorded_slabs = recorded_slabs(&paired, &identified, &plan.caches);
     let seeded = seeded_objects(&plan, paired.objects.len());
     let mut assembly = Assembly {
@@ -71,8 +81,12 @@ pub(super) fn assemble(
     assembly.counts.enter(&plan.caches, &mut ledger);
     plan.ops = assembly.ops;
     for seed in &plan.seeds {
-        ledger.add(Entry::SeededSlabs, &plan.caches[usize::from(seed.cache)].name, 1);
+        let entry = if seed.slab.is_some() { Entry::SeededSlabs } else { Entry::StandInSlabs };
+        ledger.add(entry, &plan.caches[usize::from(seed.cache)].name, 1);
         ledger.add(Entry::BornBefore, &plan.caches[usize::from(seed.cache)].name, seed.live.len() as u64);
+    }
+    for sheaf in &plan.sheaf_seeds {
+        ledger.add(Entry::SeededInSheaves, &plan.caches[usize::from(sheaf.cache)].name, sheaf.objects.len() as u64);
     }
     plan.ledger = ledger;
     plan

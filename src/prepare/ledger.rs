@@ -35,6 +35,10 @@ pub enum Entry {
     BornBefore,
     /// Slabs that existed before the trace began, rebuilt from the addresses used.
     SeededSlabs,
+    /// Slabs that existed before the trace began, of which nothing shows but figures of a snapshot.
+    StandInSlabs,
+    /// Free objects that were in sheaves when the trace began.
+    SeededInSheaves,
     /// Objects never freed within the trace.
     LiveAtEnd,
     /// Events of equal time on several CPUs that were put in the order that fits the live objects.
@@ -116,6 +120,12 @@ impl Entry {
             }
             Self::BornBefore => ("born before the trace", Inferred, "Objects that were live when the trace began."),
             Self::SeededSlabs => ("slabs from before the trace", Inferred, "Slabs rebuilt from the addresses that the trace uses in them."),
+            Self::StandInSlabs => {
+                ("slabs that stand in", Inferred, "Slabs for objects that were free when the trace began, and that it never uses.")
+            }
+            Self::SeededInSheaves => {
+                ("in sheaves before the trace", Inferred, "Free objects in CPUs' sheaves and barns when the trace began.")
+            }
             Self::LiveAtEnd => ("live at the end", Observed, "Objects not freed within the trace."),
             Self::TiesReordered => {
                 ("ties reordered", Inferred, "Events of equal time on several CPUs, put in the order that fits the live objects.")

@@ -11,6 +11,7 @@
 //! | [`places`] | where the kernel had each object: for comparing address by address |
 //! | `caches` | lays the caches out and compares with a snapshot |
 //! | `seeding` | rebuilds the heap at the first event |
+//! | `sheaf_seeds` | and the sheaves |
 //! | `turns` | finds allocations that were not traced by what a CPU leaves behind |
 //! | `silent` | places what was not traced where the kernel must have done it |
 //! | `rcu_sheaves` | places frees by kfree_rcu() in kernels with sheaves |
@@ -34,6 +35,7 @@ mod rcu_sheaves;
 mod reads;
 mod seeding;
 mod sheaf_memory;
+mod sheaf_seeds;
 mod silent;
 mod turns;
 mod unmarked;
@@ -54,6 +56,7 @@ pub use op::{Op, What};
 pub use places::{KernelPlaces, KernelSlab};
 pub use reads::{Read, SnapshotMark};
 pub use seeding::PlannedSeed;
+pub use sheaf_seeds::PlannedSheaf;
 pub use unmarked::mark_snapshots;
 
 /// A trace, ready to be replayed.
@@ -69,6 +72,8 @@ pub struct Plan {
     pub kernel: KernelPlaces,
     /// Slabs that exist at the start.
     pub seeds: Vec<PlannedSeed>,
+    /// Sheaves that exist at the start.
+    pub sheaf_seeds: Vec<PlannedSheaf>,
     /// By cache: the slabs that the kernel made during the trace, in their order, as far as page events
     /// show them.
     pub recorded_slabs: Vec<Vec<RecordedSlab>>,

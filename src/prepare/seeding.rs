@@ -35,6 +35,19 @@ pub struct PlannedSeed {
     pub live: Vec<(u32, ObjectIndex)>,
 }
 
+impl PlannedSeed {
+    /// Places that are in use without the trace ever speaking of their objects, in a slab of `objects`.
+    pub(crate) fn untouched(&self, objects: u32) -> impl Iterator<Item = ObjectIndex> {
+        let mut touched = vec![false; objects as usize];
+        for &place in self.free.iter().chain(self.live.iter().map(|(_, place)| place)) {
+            if let Some(touched) = touched.get_mut(usize::from(place)) {
+                *touched = true;
+            }
+        }
+        (0..).zip(touched).filter(|(_, touched)| !touched).map(|(place, _)| place)
+    }
+}
+
 /// What the rebuilding has to know.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setting {

@@ -3,7 +3,7 @@
 use super::agreement::Agreement;
 use super::observe::{Observer, Timeline, TimelineSample};
 use super::outcome::{CacheOutcome, CacheState, Outcome};
-use crate::allocators::slub::{AllocRequest, Cache, Object, RcuFree, Rules, Seed, SlabId, SlabView, Topology, Violation};
+use crate::allocators::slub::{AllocRequest, Cache, Object, RcuFree, Rules, Seed, SheafPlace, SlabId, SlabView, Topology, Violation};
 use crate::mem::{PageRequest, PageSource};
 use crate::prepare::{KernelSlab, Op, Plan};
 
@@ -151,7 +151,8 @@ impl<'a, P: PageSource> Engine<'a, P> {
     }
 
     fn seed(&mut self) {
-        for planned in &self.plan.seeds {
+        let mut slabs = vec![None; self.plan.seeds.len()];
+        for (planned, id) in self.plan.seeds.iter().zip(&mut slabs) {
             let number = usize::from(planned.cache);
             let (cache, tally) = (&mut self.caches[number], &mut self.tallies[number]);
             let order = cache.layout().order as u8;
@@ -161,6 +162,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
             let request = PageRequest { owner: NO_OWNER, order, cpu, node, this_node_only: false, opportunistic: false };
             let Some(pages) = self.pages.alloc(request) else { continue };
             let slab = cache.seed(&Seed { pages, free: planned.free.clone(), own: planned.own, place: planned.place });
+            *id = Some(slab);
             for &(object, index) in &planned.live {
                 self.objects[object as usize] = Some((Object { slab, index }, 0));
             }
@@ -173,6 +175,26 @@ impl<'a, P: PageSource> Engine<'a, P> {
             tally.slabs_peak = cache.slab_count();
             tally.partial_peak = cache.partial_count();
             tally.slab_bytes_peak = cache.slab_bytes(self.setup.page_bytes);
+        }
+        self.seed_sheaves(&slabs);
+    }
+
+    /// Puts free objects of seeded slabs into sheaves. Those of CPUs and nodes that the replay lacks stay in use.
+    fn seed_sheaves(&mut self, slabs: &[Option<SlabId>]) {
+        let topology = &self.setup.topology;
+        for planned in &self.plan.sheaf_seeds {
+            let exists = match planned.place {
+                SheafPlace::Main(cpu) | SheafPlace::Spare(cpu) | SheafPlace::RcuFree(cpu) => cpu < topology.cpus(),
+                SheafPlace::Barn(node) => node < topology.nodes(),
+            };
+            let object = |&(seed, index): &(usize, u16)| Some(Object { slab: slabs[seed]?, index });
+            let objects: Option<Vec<Object>> = planned.objects.iter().map(object).collect();
+            let number = usize::from(planned.cache);
+            if let Some(objects) = objects.filter(|_| exists)
+                && self.caches[number].seed_sheaf(planned.place, &objects)
+            {
+                self.tallies[number].unknown_live -= objects.len() as u64;
+            }
         }
     }
 
