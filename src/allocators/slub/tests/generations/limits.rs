@@ -110,6 +110,27 @@ fn a_slab_taken_off_the_list_takes_its_count_along() {
     }
 }
 
+/// 9.1: and that is the count of when it was parked, whatever came later.
+#[test]
+fn later_frees_do_not_change_the_count_of_a_slab_taken_off() {
+    for release in OBJECTS_LIMITED {
+        let mut rig = with_limit(release, 3, 0);
+        let slabs = full_slabs(&mut rig, 6);
+        rig.free(0, &slabs[0][..1]);
+        rig.free(0, &slabs[1][..6]);
+        rig.take(0, 7 + 1);
+        // 1 is left of 2; with the next three it is 2, 3 and 4, which the last finds to be more than 3.
+        rig.mark();
+        for slab in &slabs[2..5] {
+            rig.free(0, &slab[..1]);
+        }
+        rig.assert_counts(&[(FreeSlowpath, 3), (CpuPartialFree, 3)]);
+        rig.mark();
+        rig.free(0, &slabs[5][..1]);
+        rig.assert_counts(&[(FreeSlowpath, 1), (CpuPartialFree, 1), (CpuPartialDrain, 1), (FreeAddPartial, 4)]);
+    }
+}
+
 /// 9.2 with four empty slabs and one that is kept for one: `>` until 3.15, `>=` from 3.16 on.
 #[test]
 fn drained_empty_slabs_are_kept_up_to_the_minimum() {
