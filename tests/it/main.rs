@@ -7,6 +7,7 @@
 //! | `info` | what `info` says of the captures, against counts of trace-cmd |
 //! | `formats` | CSV and JSON on stdout, the files of `--out` |
 //! | `verify` | the counters of the kernel, cache by cache |
+//! | `captures` | the same on captures outside of the repository, if there are any |
 //! | `agreement` | the slabs that the kernel served objects from, and `verify --explain` |
 //! | `compare` | the same operations by several kernels |
 //! | `conservation` | allocations, frees and live objects, against a map from address to size |
@@ -16,6 +17,7 @@
 
 mod agreement;
 mod bad_input;
+mod captures;
 mod cli;
 mod compare;
 mod conservation;
