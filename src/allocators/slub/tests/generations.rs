@@ -20,7 +20,7 @@ use Counter::*;
 /// 2.6.38 is the only one of 2.6.x that is told apart.
 type Release = (u32, u32);
 
-/// Without counting at a CPU's exhausted slab from 3.1 to 3.18.
+/// Those with the rules of 2.6.38; 3.1 goes half-way to 3.2.
 const OLDEST: [Release; 2] = [(2, 6), (3, 0)];
 const EARLY: Release = (3, 2);
 const OBJECTS_LIMITED: [Release; 8] = [(3, 6), (3, 10), (3, 18), (3, 19), (4, 4), (5, 4), (5, 10), (5, 15)];
