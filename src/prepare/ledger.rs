@@ -49,6 +49,8 @@ pub enum Entry {
     OrderSettled,
     /// Operations that another CPU did than recorded, by what addresses show later.
     DisplacedEvents,
+    /// Times that a cache was shrunk, by what addresses show later.
+    Shrunk,
     /// Allocations that failed.
     FailedAllocs,
     /// kfree() of NULL or of the zero-size pointer.
@@ -143,6 +145,11 @@ impl Entry {
             Self::DisplacedEvents => {
                 ("events of another CPU", Inferred, "Operations that another CPU did than recorded, as later addresses show (preemption).")
             }
+            Self::Shrunk => (
+                "caches shrunk",
+                Inferred,
+                "Times that a cache was shrunk (kmem_cache_shrink), as later addresses show: every CPU lost its slabs.",
+            ),
             Self::FailedAllocs => ("failed allocations", Observed, "Allocations that returned NULL."),
             Self::NullFrees => ("frees of NULL", Observed, "kfree() of NULL or of the zero-size pointer: no operation."),
             Self::LargeAllocs => ("large kmalloc", Observed, "Beyond the largest class: served by the page allocator, not replayed."),

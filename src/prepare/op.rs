@@ -23,20 +23,22 @@ pub struct Op {
 
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct What(u8);
+pub struct What(u16);
 
 impl What {
-    const FREE: u8 = 1;
-    const IMPLIED: u8 = 2;
-    const THIS_NODE_ONLY: u8 = 4;
-    const LIST_GOES_ON: u8 = 8;
+    const FREE: u16 = 1;
+    const IMPLIED: u16 = 2;
+    const THIS_NODE_ONLY: u16 = 4;
+    const LIST_GOES_ON: u16 = 8;
     /// Of a free.
-    const BY_RCU: u8 = 16;
+    const BY_RCU: u16 = 16;
     /// Of an allocation.
-    const IN_BULK: u8 = 16;
-    const NO_SHEAF: u8 = 32;
-    const ATOMIC: u8 = 64;
-    const NO_RECLAIM: u8 = 128;
+    const IN_BULK: u16 = 16;
+    const NO_SHEAF: u16 = 32;
+    const ATOMIC: u16 = 64;
+    const NO_RECLAIM: u16 = 128;
+    /// The bits from here on: one more than the number of the order in which CPUs were flushed when the cache was shrunk.
+    const SHRINK_SHIFT: u32 = 8;
 
     /// An allocation.
     pub const ALLOC: Self = Self(0);
@@ -71,6 +73,19 @@ impl What {
     #[must_use]
     pub fn is_by_rcu(self) -> bool {
         self.0 & (Self::BY_RCU | Self::FREE) == Self::BY_RCU | Self::FREE
+    }
+
+    /// If the cache was shrunk just before (`kmem_cache_shrink()`), which no event shows: the number of the order in which CPUs were
+    /// flushed ([`crate::allocators::slub::flush_orders`]).
+    #[must_use]
+    pub fn after_shrink(self) -> Option<u16> {
+        (self.0 >> Self::SHRINK_SHIFT).checked_sub(1)
+    }
+
+    /// The same, after the cache was shrunk, with CPUs flushed in this order.
+    #[must_use]
+    pub(crate) fn shrunk_in_order(self, order: u16) -> Self {
+        Self(self.0 & 0xff | (order.min(254) + 1) << Self::SHRINK_SHIFT)
     }
 
     /// True for an allocation as part of a bulk allocation, which the trace cannot show.

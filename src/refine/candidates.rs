@@ -1,5 +1,6 @@
 //! What may have been otherwise than the trace shows it.
 
+use crate::allocators::slub::flush_orders;
 use crate::prepare::{KernelPlaces, KernelSlab, Op};
 
 /// A change of one operation.
@@ -9,6 +10,8 @@ pub(super) enum Change {
     Move { from: usize, to: usize },
     /// Another CPU did it.
     Cpu { at: usize, cpu: u16 },
+    /// The cache was shrunk before it: every CPU lost its slabs, in some order.
+    Shrink { at: usize, order: u16 },
 }
 
 /// Operations of different CPUs this close together may have taken effect the other way round.
@@ -16,6 +19,9 @@ const RACE_NS: u64 = 200_000;
 
 /// Latest operations on each slab that are doubted.
 const DOUBTED: usize = 64;
+
+/// Operations before a divergence before which the cache may have been shrunk.
+const SHRUNK_BEFORE: usize = 4;
 
 /// Operations that one may have passed.
 const PASSED: usize = 4;
@@ -29,6 +35,7 @@ impl Change {
     pub(super) fn apply(self, ops: &mut [Op]) {
         match self {
             Self::Cpu { at, cpu } => ops[at].cpu = cpu,
+            Self::Shrink { at, order } => ops[at].what = ops[at].what.shrunk_in_order(order),
             Self::Move { from, to } if from < to => ops[from..=to].rotate_left(1),
             Self::Move { from, to } => ops[to..=from].rotate_right(1),
         }
@@ -37,15 +44,20 @@ impl Change {
     /// How much it asks to believe: nanoseconds between the operations, or another CPU.
     pub(super) fn cost(self, ops: &[Op]) -> u64 {
         match self {
-            Self::Cpu { .. } => u64::MAX,
+            Self::Cpu { .. } | Self::Shrink { .. } => u64::MAX,
             Self::Move { from, to } => ops[from].time_ns.abs_diff(ops[to].time_ns),
         }
+    }
+
+    /// Asks to believe more than that two operations came close: it has to clear up more.
+    pub(super) fn is_bold(self) -> bool {
+        !matches!(self, Self::Move { .. })
     }
 
     /// The first operation that it touches.
     pub(super) fn start(self) -> usize {
         match self {
-            Self::Cpu { at, .. } => at,
+            Self::Cpu { at, .. } | Self::Shrink { at, .. } => at,
             Self::Move { from, to } => from.min(to),
         }
     }
@@ -72,6 +84,9 @@ pub(super) fn candidates(ops: &[Op], places: &KernelPlaces, doubted: &Doubted<'_
         changes.extend(moves(ops, places, from, at, position));
     }
     let others = |cpu: u16| (0..cpus).filter(move |&other| other != cpu);
+    // Shrunk when an operation of the cache found it so, or a little before.
+    let shrunk = (from..=at).rev().take(SHRUNK_BEFORE).filter(|&at| at == 0 || !ops[at - 1].what.list_goes_on());
+    changes.extend(shrunk.flat_map(|at| (0..flush_orders(cpus)).map(move |order| Change::Shrink { at, order })));
     changes.extend(others(ops[at].cpu).map(|cpu| Change::Cpu { at, cpu }));
     for slab in slabs {
         let on_slab = (from..at).rev().filter(|&position| places.slab(ops[position].object) == Some(*slab));

@@ -7,7 +7,7 @@
 //!
 //! So each cache whose replay diverges from the kernel is replayed by itself again and again: from its first divergence back, every
 //! reordering of operations that came close together on the slabs concerned, and every other CPU of the last of them, is
-//! tried (`candidates`). A replay that takes another object of the same slab (`follow`) is such a sign as well. What makes the divergence go away is kept, and the next one is looked at (`search`). Only addresses judge; no
+//! tried, and whether the cache was shrunk meanwhile (`candidates`). A replay that takes another object of the same slab (`follow`) is such a sign as well. What makes the divergence go away is kept, and the next one is looked at (`search`). Only addresses judge; no
 //! counter of the kernel is looked at. Every change is counted in the ledger.
 
 mod candidates;
@@ -25,8 +25,11 @@ use crate::prepare::{Op, Plan};
 use crate::replay::{Engine, NoObserver, Setup};
 use search::Changes;
 
-/// Caches with more inferred operations than this, in percent, are left as they are: what diverges there is what was inferred.
-const MAX_INFERRED_PERCENT: u64 = 5;
+/// Caches with more inferred operations than this, in thousandths, are left as they are: what diverges there is what was inferred.
+const MAX_INFERRED_PERMILLE: u64 = 50;
+
+/// Caches with fewer are seen whole: if they diverge for long, they may have been shrunk.
+const WHOLE_BELOW_PERMILLE: u64 = 5;
 
 /// Changes the order and the CPUs of operations in `plan` where the kernel's addresses show that they were otherwise. `progress` is
 /// told of operations looked through, cache by cache.
@@ -45,7 +48,7 @@ pub fn refine(plan: &mut Plan, setup: &Setup, progress: &(dyn Fn(u64) + Sync)) {
         .enumerate()
         .filter(|(_, cache)| cache.agreement.compared > 0)
         .map(|(number, _)| number)
-        .filter(|&number| is_observed(plan, number))
+        .filter(|&number| inferred_permille(plan, number) <= MAX_INFERRED_PERMILLE)
         .collect();
     if diverging.is_empty() {
         return;
@@ -54,27 +57,30 @@ pub fn refine(plan: &mut Plan, setup: &Setup, progress: &(dyn Fn(u64) + Sync)) {
         .into_par_iter()
         .map(|number| {
             let mut part = Part::of(plan, number);
+            part.is_whole = inferred_permille(plan, number) < WHOLE_BELOW_PERMILLE;
             let changes = search::settle(&mut part, &setup);
             progress(part.plan.ops.len() as u64);
             (number, part, changes)
         })
         .collect();
     for (number, part, changes) in settled {
-        if changes.moved + changes.displaced == 0 {
+        if changes == Changes::default() {
             continue;
         }
         part.write_back(plan, number as u16);
         let name = plan.caches[number].name.clone();
         plan.ledger.add(Entry::OrderSettled, &name, changes.moved);
         plan.ledger.add(Entry::DisplacedEvents, &name, changes.displaced);
+        plan.ledger.add(Entry::Shrunk, &name, changes.shrunk);
     }
 }
 
-fn is_observed(plan: &Plan, number: usize) -> bool {
+/// Inferred operations of a cache, in thousandths of all.
+fn inferred_permille(plan: &Plan, number: usize) -> u64 {
     let name = &plan.caches[number].name;
     let sum = |entries: [Entry; 2]| entries.into_iter().map(|entry| plan.ledger.of(entry, name)).sum::<u64>();
     let (traced, inferred) = (sum([Entry::AllocsObserved, Entry::FreesObserved]), sum([Entry::ImpliedAllocs, Entry::ImpliedFrees]));
-    inferred * 100 <= (traced + inferred) * MAX_INFERRED_PERCENT
+    (inferred * 1000).checked_div(traced + inferred).unwrap_or(0)
 }
 
 /// The operations of one cache, as a plan of their own.
@@ -85,6 +91,8 @@ struct Part {
     positions: Vec<usize>,
     /// By object: its number in the whole plan.
     objects: Vec<u32>,
+    /// The trace shows all that happened to it.
+    is_whole: bool,
 }
 
 impl Part {
@@ -116,7 +124,7 @@ impl Part {
             recorded_slabs: vec![plan.recorded_slabs.get(number).cloned().unwrap_or_default()],
             ..Plan::default()
         };
-        Self { plan: part, positions, objects }
+        Self { plan: part, positions, objects, is_whole: false }
     }
 
     /// Puts the operations, in their present order, where those of the cache are in the whole plan.

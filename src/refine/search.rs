@@ -16,6 +16,12 @@ const LOOK_AHEAD: usize = 1500;
 /// Divergences of a cache that are looked at, of either level.
 const MAX_ROUNDS: usize = 32;
 
+/// Divergences after which a cache may be believed to have been shrunk.
+const SHRINK_CLEARS: usize = 16;
+
+/// Operations that have to agree then.
+const SHRINK_REACHES: usize = 64;
+
 /// Operations that may be replayed in search of a cache's changes, at either level: a bound on the time it takes that does not
 /// depend on the machine.
 const MAX_STEPS: usize = 10_000_000;
@@ -27,6 +33,8 @@ pub(super) struct Changes {
     pub(super) moved: u64,
     /// Operations of another CPU than recorded.
     pub(super) displaced: u64,
+    /// Times that the cache was shrunk.
+    pub(super) shrunk: u64,
 }
 
 /// Searches for changes to the operations of a cache, and makes them.
@@ -63,13 +71,14 @@ impl Search<'_> {
             let end = (at + LOOK_AHEAD).min(ops.len());
             let baseline = self.trial(&settled, ops, end);
             let mut best: Option<((usize, u64), Change)> = None;
+            let mut shrink: Option<(usize, Change)> = None;
             let doubted = Doubted { slabs: &slabs, moves: &moves, from: settled.position, at };
             for change in candidates(ops, &plan.kernel, &doubted, self.setup.topology.cpus()) {
                 if self.steps > MAX_STEPS {
                     break;
                 }
                 // Another object of the same slab is too little to believe in another CPU.
-                if level == Level::Object && matches!(change, Change::Cpu { .. }) {
+                if level == Level::Object && change.is_bold() {
                     continue;
                 }
                 debug_assert!(change.start() >= settled.position, "what is settled stays");
@@ -78,19 +87,30 @@ impl Search<'_> {
                 let trial = self.trial(&settled, &changed, end);
                 // Moving an operation to another CPU is the bolder claim: it has to clear up more.
                 let (before, after) = (baseline.diverged.len(), trial.diverged.len());
-                let needed = if matches!(change, Change::Cpu { .. }) { before.div_ceil(2) } else { 1 };
+                let needed = if change.is_bold() { before.div_ceil(2) } else { 1 };
                 let is_gone = !trial.diverged.contains(&at);
+                if let Change::Shrink { .. } = change {
+                    // In which order the CPUs lost their slabs is only partly known: what counts is how far it goes well.
+                    let reach = trial.diverged.iter().copied().find(|&diverged| diverged >= change.start()).unwrap_or(end);
+                    let is_believable = self.part.is_whole && changes.shrunk == 0 && before >= SHRINK_CLEARS;
+                    if is_believable && reach >= at + SHRINK_REACHES && shrink.is_none_or(|(best, _)| reach > best) {
+                        shrink = Some((reach, change));
+                    }
+                    continue;
+                }
                 // Of changes that clear up as much, the one that asks for the least is taken.
                 let rank = (after, change.cost(ops));
                 if is_gone && after + needed <= before && best.is_none_or(|(best, _)| rank < best) {
                     best = Some((rank, change));
                 }
             }
-            if let Some((_, change)) = best {
+            let chosen = best.map(|(_, change)| change).or(shrink.map(|(_, change)| change));
+            if let Some(change) = chosen {
                 change.apply(ops);
                 match change {
                     Change::Move { .. } => changes.moved += 1,
                     Change::Cpu { .. } => changes.displaced += 1,
+                    Change::Shrink { .. } => changes.shrunk += 1,
                 }
             }
             if self.steps > MAX_STEPS {

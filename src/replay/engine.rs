@@ -246,6 +246,9 @@ impl<'a, P: PageSource> Engine<'a, P> {
     #[inline]
     fn step(&mut self, ops: &[Op], position: usize, observer: &mut dyn Observer) -> usize {
         let op = &ops[position];
+        if let Some(order) = op.what.after_shrink() {
+            self.shrink(usize::from(op.cache), order);
+        }
         if op.what.list_goes_on() {
             return self.free_list(ops, position);
         }
@@ -308,6 +311,12 @@ impl<'a, P: PageSource> Engine<'a, P> {
         if slow {
             self.slabs_changed(number);
         }
+    }
+
+    #[cold]
+    fn shrink(&mut self, number: usize, order: u16) {
+        self.caches[number].shrink_in_order(order, &mut self.pages);
+        self.slabs_changed(number);
     }
 
     /// kfree_rcu() into a sheaf. The plan has it where the object is about to be handed out again, so the grace period is over

@@ -10,6 +10,33 @@ use crate::mem::PageSource;
 /// Slabs with up to this many free objects are sorted when a cache is shrunk (`SHRINK_PROMOTE_MAX`).
 const SHRINK_PROMOTE_MAX: usize = 32;
 
+/// Up to this many CPUs, every order in which they may be flushed has a number; beyond, only those that go round from some CPU.
+const PERMUTED: u16 = 5;
+
+/// In how many orders CPUs may be flushed, at most 255.
+#[must_use]
+pub fn flush_orders(cpus: u16) -> u16 {
+    if cpus <= PERMUTED { (1..=cpus).product() } else { cpus.min(255) }
+}
+
+/// The CPUs in the order of a number.
+fn flush_order(cpus: u16, order: u16) -> Vec<u16> {
+    if cpus > PERMUTED {
+        return (0..cpus).map(|cpu| (order % cpus + cpu) % cpus).collect();
+    }
+    let mut left: Vec<u16> = (0..cpus).collect();
+    let mut order = order % flush_orders(cpus);
+    (0..cpus)
+        .rev()
+        .map(|rest| {
+            let ways = (1..=rest).product::<u16>();
+            let next = left.remove(usize::from(order / ways));
+            order %= ways;
+            next
+        })
+        .collect()
+}
+
 impl Cache {
     /// `deactivate_slab()`: the CPU's freelist goes back to the slab, and the slab to its node.
     pub(super) fn deactivate(&mut self, cpu: u16, pages: &mut dyn PageSource) {
@@ -83,7 +110,13 @@ impl Cache {
     /// `kmem_cache_shrink()`: flushes all CPUs, discards empty slabs and sorts the node lists, fullest
     /// slabs first. Discards are not counted, as in the kernel.
     pub fn shrink(&mut self, pages: &mut dyn PageSource) {
-        for cpu in 0..self.topology.cpus() {
+        self.shrink_in_order(0, pages);
+    }
+
+    /// The same, with CPUs flushed in one of `flush_orders()`. The kernel flushes them at the same time (`flush_all()`, in work queues
+    /// since 5.15): whose slab comes to the head of a node's list last is chance.
+    pub fn shrink_in_order(&mut self, order: u16, pages: &mut dyn PageSource) {
+        for cpu in flush_order(self.topology.cpus(), order) {
             self.flush_cpu(cpu, pages);
         }
         self.shrink_barns(pages);
@@ -113,5 +146,21 @@ impl Cache {
             self.nodes[node].remove(&mut self.slabs, id);
             self.nodes[node].add(&mut self.slabs, id, End::Head);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn orders_are_all_permutations_of_few_cpus_and_rotations_of_many() {
+        let orders: BTreeSet<Vec<u16>> = (0..flush_orders(4)).map(|order| flush_order(4, order)).collect();
+        assert_eq!(orders.len(), 24);
+        assert!(orders.iter().all(|order| order.iter().copied().collect::<BTreeSet<_>>().len() == 4));
+        assert_eq!((flush_order(4, 0), flush_order(1, 7)), (vec![0, 1, 2, 3], vec![0]));
+        assert_eq!((flush_orders(6), flush_order(6, 4), flush_orders(1000)), (6, vec![4, 5, 0, 1, 2, 3], 255));
     }
 }

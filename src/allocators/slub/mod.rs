@@ -45,6 +45,7 @@ mod tests;
 pub use alloc::{AllocRequest, Caller};
 pub use cache::{Cache, CacheKind, Topology};
 pub use counters::{Counter, CpuCounts};
+pub use deactivate::flush_orders;
 pub use gauges::Gauges;
 pub use generation::{Generation, RefillBy, Rules, SheafRules};
 pub use seed::{Seed, SeedPlace};
