@@ -73,6 +73,8 @@ struct Forecast {
     unseen: FxHashSet<u16>,
     /// Caches that are asked for objects of a node on a machine with several: CPUs give up slabs that do not fit.
     bound: FxHashSet<u16>,
+    /// By cache: where its last but one new slab was made.
+    late_birth: FxHashMap<u16, usize>,
 }
 
 impl Forecast {
@@ -88,7 +90,15 @@ impl Forecast {
         }
         let has_nodes = paired.ops.iter().any(|op| op.node > 0);
         let bound = paired.ops.iter().filter(|op| has_nodes && op.node >= 0).map(|op| op.cache).collect();
-        Self { after, first, released, unseen: unseen_caches(paired), bound }
+        let mut births: FxHashMap<u16, (usize, usize)> = FxHashMap::default();
+        for (position, op) in paired.ops.iter().enumerate().filter(|(_, op)| op.cache != NO_CACHE && !op.what.is_free()) {
+            if paired.spans.is_first(paired.objects[op.object as usize].span, op.object) {
+                let (_, last) = births.get(&op.cache).copied().unwrap_or_default();
+                births.insert(op.cache, (last, position));
+            }
+        }
+        let late_birth = births.into_iter().map(|(cache, (last_but_one, _))| (cache, last_but_one)).collect();
+        Self { after, first, released, unseen: unseen_caches(paired), bound, late_birth }
     }
 
     fn end(released: &FxHashSet<u32>, span: u32) -> Fate {
@@ -101,11 +111,13 @@ impl Forecast {
     }
 
     /// True if a free place of a slab that a CPU has turned away from was taken.
-    fn was_taken(&self, cache: u16, fate: Fate) -> bool {
+    ///
+    /// A slab that its CPU gave up with free objects is on a list, and no new slab is made before those are used up.
+    fn was_taken(&self, cache: u16, fate: Fate, position: usize) -> bool {
         self.unseen.contains(&cache)
             || match fate {
                 Fate::Freed => true,
-                Fate::Nothing => !self.bound.contains(&cache),
+                Fate::Nothing => !self.bound.contains(&cache) || self.late_birth.get(&cache).is_some_and(|&birth| birth > position),
                 Fate::Allocated | Fate::Released => false,
             }
     }
@@ -145,7 +157,7 @@ impl Watch {
         if !op.what.is_free() {
             let left = self.current.insert((op.cache, op.cpu), object.span).filter(|&left| left != object.span);
             if let Some(left) = left {
-                self.exhaust(left, op, paired, of_object, ops);
+                self.exhaust(position, left, op, paired, of_object, ops);
             }
         }
         let fate = self.forecast.after[position];
@@ -167,12 +179,12 @@ impl Watch {
     }
 
     /// The CPU of `op` has turned away from a slab: whatever is free in it was taken.
-    fn exhaust(&mut self, span: u32, op: &Op, paired: &mut Paired, of_object: &mut Vec<u16>, ops: &mut Vec<Op>) {
+    fn exhaust(&mut self, position: usize, span: u32, op: &Op, paired: &mut Paired, of_object: &mut Vec<u16>, ops: &mut Vec<Op>) {
         let Some(places) = self.slabs.get_mut(&span) else { return };
         let slab = paired.spans.spans[span as usize];
         for (index, place) in (0_u64..).zip(places) {
             let Place::Free(since, fate) = *place else { continue };
-            if !self.forecast.was_taken(op.cache, fate) || since.saturating_add(FREE_IN_FLIGHT_NS) > op.time_ns {
+            if !self.forecast.was_taken(op.cache, fate, position) || since.saturating_add(FREE_IN_FLIGHT_NS) > op.time_ns {
                 continue;
             }
             let object = paired.objects.len() as u32;
