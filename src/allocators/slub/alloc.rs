@@ -199,7 +199,6 @@ impl Cache {
             return Some((self.install(request.cpu, slab), head));
         }
         let slab = self.new_slab(request, opportunistic, pages)?;
-        self.count(request.cpu, Counter::AllocSlab);
         let head = self.take_freelist(slab);
         Some((self.install(request.cpu, slab), head))
     }
@@ -243,10 +242,12 @@ impl Cache {
     /// The kernel skips this in 23 of 1024 cases, by its cycle counter (`remote_node_defrag_ratio`); the
     /// model never does.
     pub(super) fn node_with_spare(&self, cpu: u16) -> Option<u16> {
-        let local = self.topology.node_of(cpu);
-        let has_spare = |&node: &u16| self.nodes[usize::from(node)].len() > self.layout.min_partial;
-        // Node numbers stand for distance: the machine's distance table is not part of any trace.
-        std::iter::once(local).chain((0..self.topology.nodes()).filter(|&node| node != local)).find(has_spare)
+        self.topology.nearest_first(cpu).find(|&node| self.has_spare(node))
+    }
+
+    /// A node has more listed than it has to keep.
+    pub(super) fn has_spare(&self, node: u16) -> bool {
+        self.nodes[usize::from(node)].len() > self.layout.min_partial
     }
 
     /// `get_partial_node()`: the first slab of the list, and some more for the CPU partial list.
@@ -304,19 +305,23 @@ impl Cache {
     }
 
     /// `allocate_slab()`: the preferred order without effort, then the minimum order with all that the
-    /// caller allows.
+    /// caller allows. All callers count `alloc_slab`.
     pub(super) fn new_slab(&mut self, request: AllocRequest, opportunistic: bool, pages: &mut dyn PageSource) -> Option<SlabId> {
         let node = request.node.unwrap_or_else(|| self.topology.node_of(request.cpu));
         let this_node_only = request.node.is_some() && request.this_node_only;
         let cpu = request.cpu;
         let ask =
             |order: u32, opportunistic| PageRequest { owner: self.owner, order: order as u8, cpu, node, this_node_only, opportunistic };
-        if let Some(got) = pages.alloc(ask(self.layout.order, true)) {
-            return Some(self.slabs.add(got, self.layout.objects as u16));
-        }
-        let got = pages.alloc(ask(self.layout.min_order, opportunistic))?;
-        self.count(request.cpu, Counter::OrderFallback);
-        Some(self.slabs.add(got, self.layout.min_objects as u16))
+        let (got, objects) = match pages.alloc(ask(self.layout.order, true)) {
+            Some(got) => (got, self.layout.objects),
+            None => {
+                let got = pages.alloc(ask(self.layout.min_order, opportunistic))?;
+                self.count(cpu, Counter::OrderFallback);
+                (got, self.layout.min_objects)
+            }
+        };
+        self.count(cpu, Counter::AllocSlab);
+        Some(self.slabs.add(got, objects as u16))
     }
 
     /// Puts a slab on its node's partial list.

@@ -50,6 +50,12 @@ impl Topology {
     pub fn node_of(&self, cpu: u16) -> u16 {
         self.node_of_cpu[usize::from(cpu)]
     }
+
+    /// All nodes, the nearest to a CPU first. Node numbers stand for distance: the machine's distance table is not part of any trace.
+    pub(super) fn nearest_first(&self, cpu: u16) -> impl Iterator<Item = u16> + use<> {
+        let local = self.node_of(cpu);
+        std::iter::once(local).chain((0..self.nodes).filter(move |&node| node != local))
+    }
 }
 
 /// How a cache hands objects out, as far as that was decided at its creation.

@@ -11,6 +11,7 @@
 //! | `free` | fast and slow path of freeing |
 //! | `cpu_partial` | CPU partial lists and their draining |
 //! | `debug` | caches with debugging, and `SLUB_TINY`: one object at a time |
+//! | `listed` | one object at a time from slabs that stay listed, as debug caches and 7.x take them |
 //! | `deactivate` | taking a cpu slab away; flushing and shrinking |
 //! | [`sheaf`] | sheaves and barns, and slabs as they are used behind them |
 //! | [`counters`] | the counters of `CONFIG_SLUB_STATS` |
@@ -31,6 +32,7 @@ mod debug;
 mod free;
 pub mod gauges;
 pub mod generation;
+mod listed;
 mod node;
 mod seed;
 pub mod sheaf;

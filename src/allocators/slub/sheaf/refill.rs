@@ -1,9 +1,7 @@
 //! Objects in numbers from slabs: `refill_objects()` of 7.x, the bulk allocator on cpu slabs of 6.18 and 6.19.
 
 use super::Cache;
-use super::slabs::nearer_first;
 use crate::allocators::slub::alloc::{AllocRequest, Caller};
-use crate::allocators::slub::counters::Counter;
 use crate::allocators::slub::node::End;
 use crate::allocators::slub::slab::{NO_OBJECT, Object, ObjectIndex, Place, SlabId};
 use crate::mem::PageSource;
@@ -23,17 +21,15 @@ impl Cache {
         }
         let local = self.topology.node_of(cpu);
         let mut missing = wanted - self.refill_from_node(cpu, local, wanted, into, pages);
-        for position in 0..self.topology.nodes() {
-            let node = nearer_first(local, position);
-            if missing > 0 && self.may_raid(node) {
+        for node in self.topology.nearest_first(cpu) {
+            if missing > 0 && self.has_spare(node) {
                 missing -= self.refill_from_node(cpu, node, missing, into, pages);
             }
         }
         while missing > 0 {
             let Some(slab) = self.new_slab(AllocRequest { caller, ..AllocRequest::on(cpu) }, false, pages) else { break };
-            self.count(cpu, Counter::AllocSlab);
             missing -= self.take_up_to(slab, missing, into);
-            self.place_new(slab);
+            self.list_new(slab);
         }
         wanted - missing
     }
