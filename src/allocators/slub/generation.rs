@@ -51,8 +51,6 @@ pub struct Rules {
     pub debug: DebugPath,
     /// Shrinking sorts all slabs by their fill (up to 3.19), or only those with up to 32 free objects (4.x).
     pub shrink_sorts_all: bool,
-    /// Freeing an object of KFENCE's pool counts `free_slowpath` (up to 6.6).
-    pub kfence_free_is_slowpath: bool,
     /// `kmem_cache_free` is traced when the object is already back (up to 5.15).
     pub free_traced_after: bool,
     /// Sheaves and barns (6.18); `None` before.
@@ -280,7 +278,6 @@ impl Rules {
                 () => DebugPath::CpuSlab,
             },
             shrink_sorts_all: !since(4, 0),
-            kfence_free_is_slowpath: !since(6, 8),
             free_traced_after: !since(5, 16),
             sheaves: SheafRules::of(release),
         }
