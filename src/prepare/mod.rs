@@ -19,12 +19,14 @@
 //! | `unmarked` | finds the moments of snapshots in recordings without markers |
 //! | `assemble` | puts it together and adds the operations that were not traced |
 //! | [`ledger`] | counts everything that was inferred |
+//! | `coverage` | sums that up for a cache |
 //! | [`op`] | the compact operation |
 
 mod assemble;
 mod births;
 mod buckets;
 mod caches;
+mod coverage;
 mod identity;
 pub mod ledger;
 pub mod op;
@@ -51,6 +53,7 @@ use crate::allocators::slub::sizing::kmalloc::{self, GfpBits};
 use crate::allocators::slub::sizing::{Kernel, KernelRelease};
 use crate::mem::RecordedSlab;
 pub use caches::{PlannedCache, SizingDifference};
+pub use coverage::Coverage;
 use ledger::{Entry, Ledger};
 pub use op::{Op, What};
 pub use places::{KernelPlaces, KernelSlab};

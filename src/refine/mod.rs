@@ -21,7 +21,7 @@ use rayon::prelude::*;
 
 use crate::mem::RecordedPages;
 use crate::prepare::ledger::Entry;
-use crate::prepare::{Op, Plan};
+use crate::prepare::{Coverage, Op, Plan};
 use crate::replay::{Engine, NoObserver, Setup};
 use search::Changes;
 
@@ -48,7 +48,7 @@ pub fn refine(plan: &mut Plan, setup: &Setup, progress: &(dyn Fn(u64) + Sync)) {
         .enumerate()
         .filter(|(_, cache)| cache.agreement.compared > 0)
         .map(|(number, _)| number)
-        .filter(|&number| inferred_permille(plan, number) <= MAX_INFERRED_PERMILLE)
+        .filter(|&number| Coverage::of(&plan.ledger, &plan.caches[number].name).implied_permille() <= MAX_INFERRED_PERMILLE)
         .collect();
     if diverging.is_empty() {
         return;
@@ -57,7 +57,7 @@ pub fn refine(plan: &mut Plan, setup: &Setup, progress: &(dyn Fn(u64) + Sync)) {
         .into_par_iter()
         .map(|number| {
             let mut part = Part::of(plan, number);
-            part.is_whole = inferred_permille(plan, number) < WHOLE_BELOW_PERMILLE;
+            part.is_whole = Coverage::of(&plan.ledger, &plan.caches[number].name).implied_permille() < WHOLE_BELOW_PERMILLE;
             let changes = search::settle(&mut part, &setup);
             progress(part.plan.ops.len() as u64);
             (number, part, changes)
@@ -73,14 +73,6 @@ pub fn refine(plan: &mut Plan, setup: &Setup, progress: &(dyn Fn(u64) + Sync)) {
         plan.ledger.add(Entry::DisplacedEvents, &name, changes.displaced);
         plan.ledger.add(Entry::Shrunk, &name, changes.shrunk);
     }
-}
-
-/// Inferred operations of a cache, in thousandths of all.
-fn inferred_permille(plan: &Plan, number: usize) -> u64 {
-    let name = &plan.caches[number].name;
-    let sum = |entries: [Entry; 2]| entries.into_iter().map(|entry| plan.ledger.of(entry, name)).sum::<u64>();
-    let (traced, inferred) = (sum([Entry::AllocsObserved, Entry::FreesObserved]), sum([Entry::ImpliedAllocs, Entry::ImpliedFrees]));
-    (inferred * 1000).checked_div(traced + inferred).unwrap_or(0)
 }
 
 /// The operations of one cache, as a plan of their own.

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::coverage::Coverage;
-use crate::prepare::Plan;
+use crate::prepare::{Coverage, Plan};
 use crate::replay::{CacheAgreement, Outcome, Timeline};
 
 /// The agreement of one cache.

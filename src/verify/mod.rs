@@ -10,14 +10,14 @@
 
 mod agreement;
 mod compare;
-mod coverage;
 mod explain;
 mod marks;
 #[cfg(test)]
 mod tests;
+mod traced;
 
 pub use agreement::{AgreementRow, AgreementTotal, Agreements, FirstDivergence, Obstacle, Slice};
 pub use compare::{CacheVerdict, Row, Summary, Verification, compare};
-pub use coverage::{Coverage, traced_between_snapshots};
 pub use explain::{Divergences, Explainer, Explanation, KernelState, ReplaySlab, Step};
 pub use marks::SnapshotMarks;
+pub use traced::traced_between_snapshots;

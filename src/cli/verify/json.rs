@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::Found;
-use crate::verify::{AgreementRow, AgreementTotal, CacheVerdict, Coverage, FirstDivergence, Summary};
+use crate::prepare::Coverage;
+use crate::verify::{AgreementRow, AgreementTotal, CacheVerdict, FirstDivergence, Summary};
 
 pub(super) fn of(found: &Found<'_>) -> Value {
     let setting = &found.loaded.setting;

@@ -18,8 +18,9 @@ use super::failure::{Failure, RESULT_OUTSIDE};
 use super::load::{self, Loaded};
 use super::print;
 use super::progress::Stage;
+use crate::prepare::Coverage;
 use crate::replay::Timeline;
-use crate::verify::{Agreements, CacheVerdict, Coverage, Obstacle, SnapshotMarks, Verification, compare, traced_between_snapshots};
+use crate::verify::{Agreements, CacheVerdict, Obstacle, SnapshotMarks, Verification, compare, traced_between_snapshots};
 
 /// Equal parts of the trace's time that agreement is shown for.
 const SLICES: usize = 10;

@@ -6,7 +6,8 @@ use slubreplay_reports::format::{percent as share, printable};
 
 use super::super::columns::{columns, row};
 use super::{Found, SLICES};
-use crate::verify::{AgreementRow, AgreementTotal, CacheVerdict, Coverage, Summary};
+use crate::prepare::Coverage;
+use crate::verify::{AgreementRow, AgreementTotal, CacheVerdict, Summary};
 
 /// Differing caches shown without `--all`.
 const SHOWN: usize = 20;

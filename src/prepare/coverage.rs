@@ -1,9 +1,6 @@
 //! How much of what happened to a cache the trace shows.
 
-use std::collections::BTreeMap;
-
-use crate::prepare::ledger::{Entry, Ledger};
-use crate::prepare::{Plan, SnapshotMark};
+use super::ledger::{Entry, Ledger};
 
 /// Operations of a cache that the trace shows, and those that had to be inferred.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,42 +36,17 @@ impl Coverage {
         if self.operations() == 0 { 0.0 } else { self.implied as f64 * 100.0 / self.operations() as f64 }
     }
 
+    /// The same in thousandths, rounded down.
+    #[must_use]
+    pub fn implied_permille(&self) -> u64 {
+        self.implied.saturating_mul(1000).checked_div(self.operations()).unwrap_or(0)
+    }
+
     /// True unless too much was inferred.
     #[must_use]
     pub fn is_observed(&self) -> bool {
         self.implied.saturating_mul(100) <= self.operations().saturating_mul(Self::PARTLY_ABOVE_PERCENT)
     }
-}
-
-/// Operations of each cache that the trace shows between its markers in the two snapshots, or else the start and the end of the
-/// trace. Counters are read a little after the markers; what reading them takes itself is the same both times.
-#[must_use]
-pub fn traced_between_snapshots(plan: &Plan, has_first: bool) -> Vec<u64> {
-    let mut begun = 0_usize;
-    let mut at: [BTreeMap<&str, usize>; 2] = Default::default();
-    for (position, text) in &plan.marks {
-        match SnapshotMark::parse(text) {
-            None | Some(SnapshotMark::End) => {}
-            Some(SnapshotMark::Begin) => begun += 1,
-            Some(SnapshotMark::Cache(cache)) => {
-                if let Some(at) = begun.checked_sub(1).and_then(|snapshot| at.get_mut(snapshot)) {
-                    at.insert(cache, *position);
-                }
-            }
-        }
-    }
-    let marked = |second: usize, cache: &str| at[second].get(cache).copied().filter(|_| begun >= 2);
-    let range = |cache: &str| {
-        let from = marked(0, cache).filter(|_| has_first).unwrap_or(0);
-        from..marked(1, cache).unwrap_or(plan.ops.len())
-    };
-    let ranges: Vec<_> = plan.caches.iter().map(|cache| range(&cache.name)).collect();
-    let mut traced = vec![0; plan.caches.len()];
-    for (position, op) in plan.ops.iter().enumerate().filter(|(_, op)| !op.what.is_implied()) {
-        let cache = usize::from(op.cache);
-        traced[cache] += u64::from(ranges[cache].contains(&position));
-    }
-    traced
 }
 
 #[cfg(test)]
@@ -93,5 +65,7 @@ mod tests {
         ledger.add(Entry::ImpliedAllocs, "c", 1);
         assert!(!Coverage::of(&ledger, "c").is_observed());
         assert!(Coverage::of(&ledger, "unused").is_observed());
+        // 2 of 101.
+        assert_eq!((Coverage::of(&ledger, "c").implied_permille(), Coverage::of(&ledger, "unused").implied_permille()), (19, 0));
     }
 }
