@@ -13,7 +13,7 @@ use super::seeding::{self, Setting};
 use super::{Plan, Snapshots};
 use super::{places, rcu_sheaves, sheaf_memory, sheaf_seeds, silent, turns};
 use crate::allocators::slub::Rules;
-use crate::allocators::slub::sizing::Kernel;
+use crate::allocators::slub::sizing::{Kernel, kmalloc};
 use crate::mem::RecordedSlab;
 
 pub(super) fn assemble(
@@ -37,7 +37,7 @@ pub(super) fn assemble(
         silent::place(&mut paired, seen, kernel.machine.page_bytes.trailing_zeros());
     } else {
         rcu_sheaves::place(&mut paired, &plan.caches);
-        sheaf_memory::mark(&mut paired, &plan.caches);
+        sheaf_memory::mark(&mut paired, &plan.caches, kernel.machine.word_bytes);
     }
     let setting =
         Setting { page_shift: kernel.machine.page_bytes.trailing_zeros(), boot_cpu: boot_cpu(recording), rules: Rules::of(kernel.release) };
@@ -151,7 +151,7 @@ fn recorded_slabs(paired: &Paired, identified: &Identified, caches: &[PlannedCac
 /// node have events of their own; in a recording without them, they are what is not seen.
 fn unseen_in_bulk(recording: &Recording, kernel: &Kernel, caches: &[PlannedCache]) -> Vec<bool> {
     let sees_nodes = kernel.release.since(6, 1) || recording.accounting.events.contains_key("kmem_cache_alloc_node");
-    caches.iter().map(|cache| sees_nodes && !cache.name.starts_with("kmalloc-")).collect()
+    caches.iter().map(|cache| sees_nodes && !kmalloc::is_cache_name(&cache.name)).collect()
 }
 
 fn seeded_objects(plan: &Plan, objects: usize) -> Vec<bool> {

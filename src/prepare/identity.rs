@@ -325,7 +325,7 @@ impl CacheTable<'_> {
             let objects_fit =
                 attributes.number("object_size").is_some_and(|size| size == key.object_bytes || is_merged && size > key.object_bytes);
             let flags_fit = key.is_account_cache.is_none_or(|account| !is_merged || directory_letters(name).contains('A') == account);
-            attributes.number("slab_size") == Some(key.stride_bytes) && objects_fit && flags_fit && !name.starts_with("kmalloc-")
+            attributes.number("slab_size") == Some(key.stride_bytes) && objects_fit && flags_fit && !kmalloc::is_cache_name(name)
         };
         let mut found: Vec<(&String, &CacheAttributes)> =
             self.snapshot.into_iter().flat_map(|snapshot| &snapshot.caches).filter(|(name, attributes)| fits(name, attributes)).collect();

@@ -11,17 +11,19 @@ use slubreplay_parsers::event::AllocCall;
 use super::caches::PlannedCache;
 use super::op::Op;
 use super::pairing::{NO_CACHE, Paired};
+use crate::allocators::slub::sheaf_bytes;
+use crate::allocators::slub::sizing::kmalloc;
 
 /// Different sizes that a call site has to have asked for to be believed to be the allocator.
 const SIZES_NEEDED: usize = 2;
 
 /// Marks the allocations of sheaves of kmalloc caches. `ops` have their caches.
-pub(super) fn mark(paired: &mut Paired, caches: &[PlannedCache]) {
+pub(super) fn mark(paired: &mut Paired, caches: &[PlannedCache], word_bytes: u32) {
     let capacity_of_bytes: FxHashMap<u32, u32> = caches
         .iter()
         .map(|cache| cache.layout.sheaf_capacity)
         .filter(|&capacity| capacity > 0)
-        .map(|capacity| (sheaf_bytes(capacity), capacity))
+        .map(|capacity| (sheaf_bytes(word_bytes, capacity), capacity))
         .collect();
     let sites = sites(paired, &capacity_of_bytes);
     if sites.is_empty() {
@@ -30,7 +32,7 @@ pub(super) fn mark(paired: &mut Paired, caches: &[PlannedCache]) {
     let is_sheaf = |op: &Op| site(paired, op).is_some_and(|site| sites.contains(&site));
     let is_for = |op: &Op, bytes: u32| {
         let capacity = caches.get(usize::from(op.cache)).map(|cache| cache.layout.sheaf_capacity);
-        capacity == capacity_of_bytes.get(&bytes).copied() && caches[usize::from(op.cache)].name.starts_with("kmalloc-")
+        capacity == capacity_of_bytes.get(&bytes).copied() && kmalloc::is_cache_name(&caches[usize::from(op.cache)].name)
     };
     let mut marked = Vec::new();
     // By CPU: a sheaf whose operation has not been seen yet, and the operation before it.
@@ -56,11 +58,6 @@ pub(super) fn mark(paired: &mut Paired, caches: &[PlannedCache]) {
     for position in marked {
         paired.ops[position].what = paired.ops[position].what.without_new_sheaf();
     }
-}
-
-/// Header of a sheaf, in bytes (`struct slab_sheaf` on 64 bit): list or RCU head, cache, size and node; then the objects.
-fn sheaf_bytes(capacity: u32) -> u32 {
-    32 + 8 * capacity
 }
 
 fn site(paired: &Paired, op: &Op) -> Option<u64> {

@@ -51,7 +51,7 @@ pub use deactivate::flush_orders;
 pub use gauges::Gauges;
 pub use generation::{Generation, RefillBy, Rules, SheafRules};
 pub use seed::{Seed, SeedPlace};
-pub use sheaf::{ParkedObjects, PrefilledSheaf, RcuFree, RcuSheaf, SheafPlace, SheafRequest};
+pub use sheaf::{ParkedObjects, PrefilledSheaf, RcuFree, RcuSheaf, SheafPlace, SheafRequest, sheaf_bytes};
 pub use slab::{Object, ObjectIndex, Place, SlabId};
 pub use validate::Violation;
 pub use view::SlabView;

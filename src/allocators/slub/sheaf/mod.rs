@@ -249,7 +249,7 @@ impl Sheaves {
         let MemoryMode::Requested { word_bytes, .. } = self.mode else { return Memory::Untracked };
         let sheaf = self.next_request;
         self.next_request = self.next_request.wrapping_add(1);
-        let bytes = sheaf_bytes(word_bytes, capacity);
+        let bytes = sheaf_bytes(word_bytes, capacity as u32);
         self.requests.push(SheafRequest::Alloc { sheaf, bytes, request: AllocRequest { caller, no_sheaf, ..AllocRequest::on(cpu) } });
         Memory::Requested(sheaf)
     }
@@ -269,9 +269,10 @@ impl Sheaves {
     }
 }
 
-/// Bytes of a sheaf: list or RCU head and cache pointer, size and node in 4 bytes each, then the objects.
-fn sheaf_bytes(word_bytes: u32, capacity: usize) -> u32 {
-    3 * word_bytes + 8 + word_bytes * capacity as u32
+/// Bytes of a sheaf (`struct slab_sheaf`): list or RCU head and cache pointer, size and node in 4 bytes each, then the objects.
+#[must_use]
+pub fn sheaf_bytes(word_bytes: u32, capacity: u32) -> u32 {
+    3 * word_bytes + 8 + word_bytes * capacity
 }
 
 impl Cache {
@@ -317,7 +318,7 @@ impl Cache {
     #[must_use]
     pub fn sheaf_bytes(&self, word_bytes: u32) -> Option<u32> {
         let sheaves = self.sheaves.as_deref().filter(|sheaves| sheaves.capacity > 0)?;
-        Some(sheaf_bytes(word_bytes, sheaves.capacity))
+        Some(sheaf_bytes(word_bytes, sheaves.capacity as u32))
     }
 
     /// Free objects parked in sheaves; they count as in use in the gauges.

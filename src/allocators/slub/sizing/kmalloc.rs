@@ -142,6 +142,11 @@ pub fn cache_name(kernel: &Kernel, kind: Kind, class_bytes: u32) -> String {
     }
 }
 
+/// Returns true for the name of a cache of any type and class.
+pub fn is_cache_name(name: &str) -> bool {
+    name.strip_prefix("dma-").unwrap_or(name).starts_with("kmalloc-")
+}
+
 /// Returns the creation arguments of the cache for one class of a type.
 ///
 /// Source: `create_kmalloc_cache()`, `mm/slab_common.c`, Linux 2.6.38 … 7.3.

@@ -125,7 +125,9 @@ fn boot_order_equals_slabinfo() {
         kernel.build.zone_dma = row.text("names").contains("dma-kmalloc-8");
         let names: Vec<_> = boot_order(&kernel).into_iter().map(|(kind, class)| cache_name(&kernel, kind, class)).collect();
         assert_eq!(names.join(" "), row.text("names"), "{}", row.text("release"));
+        assert!(names.iter().all(|name| is_cache_name(name)), "{names:?}");
     }
+    assert!(["kmem_cache", "kmalloc", "bpf-kmalloc-8", ":0000064"].iter().all(|name| !is_cache_name(name)));
 }
 
 #[test]
