@@ -1,5 +1,7 @@
 //! What may have been otherwise than the trace shows it.
 
+use std::ops::RangeInclusive;
+
 use crate::allocators::slub::flush_orders;
 use crate::prepare::{KernelPlaces, KernelSlab, Op};
 
@@ -54,11 +56,11 @@ impl Change {
         !matches!(self, Self::Move { .. })
     }
 
-    /// The first operation that it touches.
-    pub(super) fn start(self) -> usize {
+    /// The operations that it touches.
+    pub(super) fn span(self) -> RangeInclusive<usize> {
         match self {
-            Self::Cpu { at, .. } | Self::Shrink { at, .. } => at,
-            Self::Move { from, to } => from.min(to),
+            Self::Cpu { at, .. } | Self::Shrink { at, .. } => at..=at,
+            Self::Move { from, to } => from.min(to)..=from.max(to),
         }
     }
 }

@@ -19,10 +19,9 @@ mod tests;
 
 use rayon::prelude::*;
 
-use crate::mem::RecordedPages;
 use crate::prepare::ledger::Entry;
 use crate::prepare::{Coverage, Op, Plan};
-use crate::replay::{Engine, NoObserver, Setup};
+use crate::replay::Setup;
 use search::Changes;
 
 /// Caches with more inferred operations than this, in thousandths, are left as they are: what diverges there is what was inferred.
@@ -40,33 +39,16 @@ pub fn refine(plan: &mut Plan, setup: &Setup, progress: &(dyn Fn(u64) + Sync)) {
     if !setup.rules.has_cpu_slabs() || !knows_slabs {
         return;
     }
-    let pages = RecordedPages::new(plan.recorded_slabs.iter().cloned());
-    let Ok((outcome, _)) = Engine::new(plan, &setup, pages).run(&mut NoObserver) else { return };
-    let diverging: Vec<usize> = outcome
-        .caches
-        .iter()
-        .enumerate()
-        .filter(|(_, cache)| cache.agreement.compared > 0)
-        .map(|(number, _)| number)
-        .filter(|&number| Coverage::of(&plan.ledger, &plan.caches[number].name).implied_permille() <= MAX_INFERRED_PERMILLE)
-        .collect();
-    if diverging.is_empty() {
-        return;
-    }
-    let settled: Vec<(usize, Part, Changes)> = diverging
+    let settled: Vec<(usize, Part, Changes)> = doubted(plan)
         .into_par_iter()
-        .map(|number| {
-            let mut part = Part::of(plan, number);
-            part.is_whole = Coverage::of(&plan.ledger, &plan.caches[number].name).implied_permille() < WHOLE_BELOW_PERMILLE;
+        .filter_map(|(number, positions)| {
+            let mut part = Part::of(plan, number, positions);
             let changes = search::settle(&mut part, &setup);
             progress(part.plan.ops.len() as u64);
-            (number, part, changes)
+            (changes != Changes::default()).then_some((number, part, changes))
         })
         .collect();
     for (number, part, changes) in settled {
-        if changes == Changes::default() {
-            continue;
-        }
         part.write_back(plan, number as u16);
         let name = plan.caches[number].name.clone();
         plan.ledger.add(Entry::OrderSettled, &name, changes.moved);
@@ -75,12 +57,29 @@ pub fn refine(plan: &mut Plan, setup: &Setup, progress: &(dyn Fn(u64) + Sync)) {
     }
 }
 
+/// Caches that can be compared with the kernel by addresses, little of them inferred, with the positions of their operations.
+fn doubted(plan: &Plan) -> Vec<(usize, Vec<u32>)> {
+    let mut positions: Vec<Vec<u32>> = vec![Vec::new(); plan.caches.len()];
+    let mut is_compared = vec![false; plan.caches.len()];
+    for (position, op) in (0..).zip(&plan.ops) {
+        let number = usize::from(op.cache);
+        positions[number].push(position);
+        is_compared[number] |= !op.what.is_free() && plan.kernel.slab(op.object).is_some();
+    }
+    let is_doubted = |number: usize| is_compared[number] && inferred_permille(plan, number) <= MAX_INFERRED_PERMILLE;
+    positions.into_iter().enumerate().filter(|&(number, _)| is_doubted(number)).collect()
+}
+
+fn inferred_permille(plan: &Plan, number: usize) -> u64 {
+    Coverage::of(&plan.ledger, &plan.caches[number].name).implied_permille()
+}
+
 /// The operations of one cache, as a plan of their own.
 #[derive(Debug)]
 struct Part {
     plan: Plan,
     /// By operation: its position in the whole plan.
-    positions: Vec<usize>,
+    positions: Vec<u32>,
     /// By object: its number in the whole plan.
     objects: Vec<u32>,
     /// The trace shows all that happened to it.
@@ -88,7 +87,7 @@ struct Part {
 }
 
 impl Part {
-    fn of(plan: &Plan, number: usize) -> Self {
+    fn of(plan: &Plan, number: usize, positions: Vec<u32>) -> Self {
         let mut numbers: rustc_hash::FxHashMap<u32, u32> = Default::default();
         let mut objects = Vec::new();
         let mut renumber = |object: u32| {
@@ -97,9 +96,8 @@ impl Part {
                 objects.len() as u32 - 1
             })
         };
-        let of_cache = plan.ops.iter().enumerate().filter(|(_, op)| usize::from(op.cache) == number);
-        let (positions, ops): (Vec<usize>, Vec<Op>) =
-            of_cache.map(|(position, op)| (position, Op { cache: 0, object: renumber(op.object), ..*op })).unzip();
+        let own = positions.iter().map(|&position| plan.ops[position as usize]);
+        let ops: Vec<Op> = own.map(|op| Op { cache: 0, object: renumber(op.object), ..op }).collect();
         let mut seeds: Vec<_> = plan.seeds.iter().filter(|seed| usize::from(seed.cache) == number).cloned().collect();
         for seed in &mut seeds {
             seed.cache = 0;
@@ -116,13 +114,13 @@ impl Part {
             recorded_slabs: vec![plan.recorded_slabs.get(number).cloned().unwrap_or_default()],
             ..Plan::default()
         };
-        Self { plan: part, positions, objects, is_whole: false }
+        Self { plan: part, positions, objects, is_whole: inferred_permille(plan, number) < WHOLE_BELOW_PERMILLE }
     }
 
     /// Puts the operations, in their present order, where those of the cache are in the whole plan.
     fn write_back(self, plan: &mut Plan, number: u16) {
         for (position, op) in self.positions.into_iter().zip(self.plan.ops) {
-            plan.ops[position] = Op { cache: number, object: self.objects[op.object as usize], ..op };
+            plan.ops[position as usize] = Op { cache: number, object: self.objects[op.object as usize], ..op };
         }
     }
 }

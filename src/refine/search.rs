@@ -81,17 +81,18 @@ impl Search<'_> {
                 if level == Level::Object && change.is_bold() {
                     continue;
                 }
-                debug_assert!(change.start() >= settled.position, "what is settled stays");
-                let mut changed = ops[..end].to_vec();
-                change.apply(&mut changed);
-                let trial = self.trial(&settled, &changed, end);
+                debug_assert!(*change.span().start() >= settled.position, "what is settled stays");
+                let kept = ops[change.span()].to_vec();
+                change.apply(ops);
+                let trial = self.trial(&settled, ops, end);
+                ops[change.span()].copy_from_slice(&kept);
                 // Moving an operation to another CPU is the bolder claim: it has to clear up more.
                 let (before, after) = (baseline.diverged.len(), trial.diverged.len());
                 let needed = if change.is_bold() { before.div_ceil(2) } else { 1 };
                 let is_gone = !trial.diverged.contains(&at);
                 if let Change::Shrink { .. } = change {
                     // In which order the CPUs lost their slabs is only partly known: what counts is how far it goes well.
-                    let reach = trial.diverged.iter().copied().find(|&diverged| diverged >= change.start()).unwrap_or(end);
+                    let reach = trial.diverged.iter().copied().find(|&diverged| diverged >= *change.span().start()).unwrap_or(end);
                     let is_believable = self.part.is_whole && changes.shrunk == 0 && before >= SHRINK_CLEARS;
                     if is_believable && reach >= at + SHRINK_REACHES && shrink.is_none_or(|(best, _)| reach > best) {
                         shrink = Some((reach, change));

@@ -5,8 +5,9 @@
 use super::*;
 use crate::allocators::slub::sizing::{Build, CacheFlags, CacheLayout, CacheSpec, Kernel, KernelRelease};
 use crate::allocators::slub::{AllocRequest, Cache, CacheKind, Counter, CpuCounts, Object, Rules, Topology};
-use crate::mem::UnlimitedPages;
+use crate::mem::{RecordedPages, UnlimitedPages};
 use crate::prepare::tests::{MAP, PAGE, Script, kernel};
+use crate::replay::{Engine, NoObserver};
 
 const BYTES: u64 = 1024;
 const CPUS: u16 = 3;
