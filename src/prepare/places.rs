@@ -43,14 +43,20 @@ impl KernelPlaces {
         self.slabs.get(object as usize).copied().filter(|&slab| slab != KernelSlab::NONE)
     }
 
-    /// The places of some objects, numbered as they are listed.
-    pub(crate) fn of(&self, objects: &[u32]) -> Self {
-        let slab = |&object: &u32| self.slab(object).unwrap_or(KernelSlab::NONE);
-        Self {
-            addresses: objects.iter().map(|&object| self.address(object).unwrap_or(0)).collect(),
-            slabs: objects.iter().map(slab).collect(),
-            bases: self.bases.clone(),
-        }
+    /// The places of some objects, numbered as they are listed. Their slabs are numbered anew, and `others` with them.
+    pub(crate) fn of<'a>(&self, objects: &[u32], others: impl Iterator<Item = &'a mut KernelSlab>) -> Self {
+        let mut numbers: FxHashMap<KernelSlab, KernelSlab> = FxHashMap::default();
+        let mut bases = Vec::new();
+        let mut renumber = |slab: KernelSlab| {
+            *numbers.entry(slab).or_insert_with(|| {
+                bases.push(self.bases[slab.index()]);
+                KernelSlab(bases.len() as u32 - 1)
+            })
+        };
+        others.for_each(|slab| *slab = renumber(*slab));
+        let slabs = objects.iter().map(|&object| self.slab(object).map_or(KernelSlab::NONE, &mut renumber)).collect();
+        let addresses = objects.iter().map(|&object| self.address(object).unwrap_or(0)).collect();
+        Self { addresses, slabs, bases }
     }
 
     /// First address of a slab.

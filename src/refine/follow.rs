@@ -42,7 +42,7 @@ impl Observer for Slabs {
 impl<'a> Follow<'a> {
     pub(super) fn new(plan: &'a Plan, setup: &'a Setup, level: Level) -> Self {
         let pages = RecordedPages::new(plan.recorded_slabs.iter().cloned());
-        let replay = Engine::new(plan, setup, pages);
+        let replay = Engine::new(plan, setup, pages).copied_on_the_way();
         Self { replay, position: 0, diverged: Vec::new(), level, addresses: Vec::new(), places: plan }
     }
 

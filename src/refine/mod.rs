@@ -109,7 +109,7 @@ impl Part {
             caches: vec![plan.caches[number].clone()],
             ops,
             objects: objects.len() as u32,
-            kernel: plan.kernel.of(&objects),
+            kernel: plan.kernel.of(&objects, seeds.iter_mut().filter_map(|seed| seed.slab.as_mut())),
             seeds,
             recorded_slabs: vec![plan.recorded_slabs.get(number).cloned().unwrap_or_default()],
             ..Plan::default()

@@ -3,6 +3,8 @@
 //! Page frames of the replay are not the kernel's. Which slab of the replay stands for which of the kernel's is
 //! learnt from the first object that is handed out of it, and forgotten when either slab is gone.
 
+use std::sync::Arc;
+
 use crate::allocators::slub::{Cache, Object, SlabView};
 use crate::prepare::{KernelPlaces, KernelSlab, Plan};
 
@@ -34,7 +36,7 @@ pub(super) struct Agreement {
     /// By slab of the kernel: the replay's slab that stands for it, with its life.
     stand_in: Vec<Option<(usize, u32)>>,
     /// By slab of the kernel: last operation that hands an object out of it.
-    last_use: Vec<u32>,
+    last_use: Arc<[u32]>,
 }
 
 impl Agreement {
@@ -49,7 +51,7 @@ impl Agreement {
             caches: vec![CacheAgreement::default(); plan.caches.len()],
             mapped: vec![Vec::new(); plan.caches.len()],
             stand_in: vec![None; plan.kernel.slab_count()],
-            last_use,
+            last_use: last_use.into(),
         }
     }
 

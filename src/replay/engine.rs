@@ -1,6 +1,7 @@
 //! Drives the caches by a plan.
 
 use super::agreement::Agreement;
+use super::objects::Objects;
 use super::observe::{Observer, Timeline, TimelineSample};
 use super::outcome::{CacheOutcome, CacheState, Outcome};
 use crate::allocators::slub::{AllocRequest, Cache, Object, RcuFree, Rules, Seed, SheafPlace, SlabId, SlabView, Topology, Violation};
@@ -78,8 +79,7 @@ pub struct Engine<'a, P> {
     pages: P,
     caches: Vec<Cache>,
     tallies: Vec<Tally>,
-    /// By object of the plan: where it is in the replay, and the size asked for.
-    objects: Vec<Option<(Object, u32)>>,
+    objects: Objects,
     outcome: Outcome,
     timeline: Timeline,
     scratch: Vec<u16>,
@@ -122,7 +122,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
             setup,
             pages,
             tallies: vec![Tally::default(); caches.len()],
-            objects: vec![None; plan.objects as usize],
+            objects: Objects::new(plan.objects),
             outcome: Outcome::default(),
             timeline: Timeline { caches: vec![Vec::new(); caches.len()], ..Timeline::default() },
             caches,
@@ -132,6 +132,12 @@ impl<'a, P: PageSource> Engine<'a, P> {
         };
         engine.seed();
         engine
+    }
+
+    /// The same, for a replay that is copied on the way.
+    pub(crate) fn copied_on_the_way(mut self) -> Self {
+        self.objects = self.objects.into_shared();
+        self
     }
 
     /// Does the operation at `position` of `ops`, which are on the plan's objects; returns the position after it. Marks, moments
@@ -147,7 +153,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
 
     /// Where an object is in the replay.
     pub(crate) fn object(&self, object: u32) -> Option<Object> {
-        self.objects.get(object as usize).copied().flatten().map(|(object, _)| object)
+        self.objects.get(object).map(|(object, _)| object)
     }
 
     fn seed(&mut self) {
@@ -164,7 +170,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
             let slab = cache.seed(&Seed { pages, free: planned.free.clone(), own: planned.own, place: planned.place });
             *id = Some(slab);
             for &(object, index) in &planned.live {
-                self.objects[object as usize] = Some((Object { slab, index }, 0));
+                self.objects.insert(object, Object { slab, index }, 0);
             }
             if let Some(kernel) = planned.slab {
                 self.agreement.seeded(number, cache, Object { slab, index: 0 }, kernel);
@@ -253,7 +259,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
             return self.free_list(ops, position);
         }
         if op.what.is_free() {
-            match self.objects[op.object as usize].take() {
+            match self.objects.take(op.object) {
                 Some((object, requested)) => {
                     let number = usize::from(op.cache);
                     let slow = if op.what.is_by_rcu() {
@@ -307,7 +313,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
         tally.live += 1;
         tally.live_peak = tally.live_peak.max(tally.live);
         tally.live_requested_bytes += u64::from(op.requested_bytes);
-        self.objects[op.object as usize] = Some((object, op.requested_bytes));
+        self.objects.insert(op.object, object, op.requested_bytes);
         if slow {
             self.slabs_changed(number);
         }
@@ -345,7 +351,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
         let number = usize::from(run[0].cache);
         let mut objects = Vec::with_capacity(run.len());
         for op in run {
-            let Some((object, requested)) = self.objects[op.object as usize].take() else {
+            let Some((object, requested)) = self.objects.take(op.object) else {
                 self.outcome.skipped_frees += 1;
                 continue;
             };

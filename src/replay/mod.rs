@@ -4,6 +4,7 @@
 
 mod agreement;
 mod engine;
+mod objects;
 mod observe;
 mod outcome;
 

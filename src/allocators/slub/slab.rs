@@ -18,7 +18,7 @@ pub struct SlabId(u32);
 
 impl SlabId {
     /// Stands for "no slab" in lists.
-    pub(super) const NONE: Self = Self(u32::MAX);
+    pub(crate) const NONE: Self = Self(u32::MAX);
 
     pub(super) fn is_none(self) -> bool {
         self == Self::NONE
