@@ -96,7 +96,7 @@ impl What {
 
     /// The same, in bulk.
     #[must_use]
-    pub(super) fn in_bulk(self) -> Self {
+    pub(crate) fn in_bulk(self) -> Self {
         Self(self.0 | Self::IN_BULK)
     }
 
@@ -128,13 +128,13 @@ impl What {
 
     /// The same, by kfree_rcu().
     #[must_use]
-    pub(super) fn by_rcu(self) -> Self {
+    pub(crate) fn by_rcu(self) -> Self {
         Self(self.0 | Self::BY_RCU)
     }
 
     /// The same, without a new sheaf.
     #[must_use]
-    pub(super) fn without_new_sheaf(self) -> Self {
+    pub(crate) fn without_new_sheaf(self) -> Self {
         Self(self.0 | Self::NO_SHEAF)
     }
 
@@ -146,7 +146,7 @@ impl What {
 
     /// The same, with the next operation in the same call.
     #[must_use]
-    pub(super) fn in_list(self) -> Self {
+    pub(crate) fn in_list(self) -> Self {
         Self(self.0 | Self::LIST_GOES_ON)
     }
 

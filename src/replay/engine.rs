@@ -253,7 +253,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
     fn step(&mut self, ops: &[Op], position: usize, observer: &mut dyn Observer) -> usize {
         let op = &ops[position];
         if let Some(order) = op.what.after_shrink() {
-            self.shrink(usize::from(op.cache), order);
+            self.shrink(usize::from(op.cache), op.cpu, order);
         }
         if op.what.list_goes_on() {
             return self.free_list(ops, position);
@@ -319,9 +319,14 @@ impl<'a, P: PageSource> Engine<'a, P> {
         }
     }
 
+    /// A cache is shrunk by a CPU. Grace periods that this began are over when it is done, long before the next operation.
     #[cold]
-    fn shrink(&mut self, number: usize, order: u16) {
-        self.caches[number].shrink_in_order(order, &mut self.pages);
+    fn shrink(&mut self, number: usize, cpu: u16, order: u16) {
+        let cache = &mut self.caches[number];
+        cache.shrink_in_order(cpu, order, &mut self.pages);
+        for sheaf in cache.take_flushed_rcu_sheaves() {
+            cache.rcu_sheaf_done(cpu, sheaf, &mut self.pages);
+        }
         self.slabs_changed(number);
     }
 

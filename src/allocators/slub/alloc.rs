@@ -91,6 +91,10 @@ impl Cache {
     }
 
     fn alloc_slow_uncounted(&mut self, mut request: AllocRequest, pages: &mut dyn PageSource) -> Option<Object> {
+        // In 7.x sheaves come first, for caches that use none too: they are of the CPU's node.
+        if !self.rules.has_cpu_slabs() && request.node.is_some_and(|node| node != self.topology.node_of(request.cpu)) {
+            self.count(request.cpu, Counter::AllocNodeMismatch);
+        }
         // A node without memory counts as none asked for.
         request.node = request.node.filter(|&node| node < self.topology.nodes());
         if self.has_debug {

@@ -52,7 +52,7 @@ impl Topology {
     }
 
     /// All nodes, the nearest to a CPU first. Node numbers stand for distance: the machine's distance table is not part of any trace.
-    pub(super) fn nearest_first(&self, cpu: u16) -> impl Iterator<Item = u16> + use<> {
+    pub(crate) fn nearest_first(&self, cpu: u16) -> impl Iterator<Item = u16> + use<> {
         let local = self.node_of(cpu);
         std::iter::once(local).chain((0..self.nodes).filter(move |&node| node != local))
     }

@@ -285,7 +285,7 @@ impl CpuCounts {
     }
 
     #[inline]
-    pub(super) fn add(&mut self, counter: Counter, amount: u64) {
+    pub(crate) fn add(&mut self, counter: Counter, amount: u64) {
         self.0[counter as usize] += amount;
     }
 }

@@ -20,7 +20,7 @@ pub fn flush_orders(cpus: u16) -> u16 {
 }
 
 /// The CPUs in the order of a number.
-fn flush_order(cpus: u16, order: u16) -> Vec<u16> {
+pub(crate) fn flush_order(cpus: u16, order: u16) -> Vec<u16> {
     if cpus > PERMUTED {
         return (0..cpus).map(|cpu| (order % cpus + cpu) % cpus).collect();
     }
@@ -110,16 +110,16 @@ impl Cache {
     /// `kmem_cache_shrink()`: flushes all CPUs, discards empty slabs and sorts the node lists, fullest
     /// slabs first. Discards are not counted, as in the kernel.
     pub fn shrink(&mut self, pages: &mut dyn PageSource) {
-        self.shrink_in_order(0, pages);
+        self.shrink_in_order(0, 0, pages);
     }
 
     /// The same, with CPUs flushed in one of `flush_orders()`. The kernel flushes them at the same time (`flush_all()`, in work queues
-    /// since 5.15): whose slab comes to the head of a node's list last is chance.
-    pub fn shrink_in_order(&mut self, order: u16, pages: &mut dyn PageSource) {
+    /// since 5.15): whose slab comes to the head of a node's list last is chance. `by` is the CPU that shrinks: it empties the barns.
+    pub fn shrink_in_order(&mut self, by: u16, order: u16, pages: &mut dyn PageSource) {
         for cpu in flush_order(self.topology.cpus(), order) {
             self.flush_cpu(cpu, pages);
         }
-        self.shrink_barns(pages);
+        self.shrink_barns(by, pages);
         for node in 0..self.nodes.len() {
             self.shrink_node(node, pages);
         }

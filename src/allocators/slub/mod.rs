@@ -47,6 +47,7 @@ mod tests;
 pub use alloc::{AllocRequest, Caller};
 pub use cache::{Cache, CacheKind, Topology};
 pub use counters::{Counter, CpuCounts};
+pub(crate) use deactivate::flush_order;
 pub use deactivate::flush_orders;
 pub use gauges::Gauges;
 pub use generation::{Generation, RefillBy, Rules, SheafRules};

@@ -8,7 +8,8 @@ use crate::allocators::slub::slab::Object;
 use crate::mem::PageSource;
 
 impl RefillBy {
-    fn allows(self, caller: Caller) -> bool {
+    /// True if an allocation by this caller may.
+    pub(crate) fn allows(self, caller: Caller) -> bool {
         caller
             >= match self {
                 Self::Blocking => Caller::Blocking,

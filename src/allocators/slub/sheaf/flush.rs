@@ -35,12 +35,8 @@ impl Cache {
         self.flush_main(cpu, pages);
     }
 
-    /// `barn_shrink()` of all nodes. The kernel counts on the CPU that shrinks, which the model takes to be the first.
-    pub(in crate::allocators::slub) fn shrink_barns(&mut self, pages: &mut dyn PageSource) {
-        self.empty_barns(0, pages);
-    }
-
-    fn empty_barns(&mut self, cpu: u16, pages: &mut dyn PageSource) {
+    /// `barn_shrink()` of all nodes, by a CPU.
+    pub(in crate::allocators::slub) fn shrink_barns(&mut self, cpu: u16, pages: &mut dyn PageSource) {
         for node in 0..self.sheaves.as_deref().map_or(0, |sheaves| sheaves.barns.len()) {
             let barn = std::mem::take(&mut self.sheaves().barns[node]);
             for sheaf in barn.full.into_iter().rev().chain(barn.empty.into_iter().rev()) {
@@ -79,7 +75,7 @@ impl Cache {
         for each in 0..self.topology.cpus() {
             self.flush_cpu(each, pages);
         }
-        self.empty_barns(cpu, pages);
+        self.shrink_barns(cpu, pages);
         for node in 0..self.nodes.len() {
             let listed: Vec<SlabId> = self.nodes[node].iter(&self.slabs).collect();
             for slab in listed {

@@ -23,11 +23,16 @@ pub enum RcuFree {
 impl Cache {
     /// kfree_rcu() of an object.
     pub fn free_rcu(&mut self, cpu: u16, object: Object, pages: &mut dyn PageSource) -> RcuFree {
-        let Some(capacity) = self.sheaves.as_deref().map(|sheaves| sheaves.capacity) else { return RcuFree::NotTaken };
+        // In 7.x every cache is asked, those with debugging too, which have none.
+        let capacity = match self.sheaves.as_deref() {
+            Some(sheaves) => sheaves.capacity,
+            None if self.rules.has_cpu_slabs() => return RcuFree::NotTaken,
+            None => 0,
+        };
         if !self.is_local(cpu, object) {
             return RcuFree::NotTaken;
         }
-        if self.own_sheaves(cpu).rcu_free.is_none() && (capacity == 0 || !self.provide_rcu_sheaf(cpu, pages)) {
+        if capacity == 0 || self.own_sheaves(cpu).rcu_free.is_none() && !self.provide_rcu_sheaf(cpu, pages) {
             self.count(cpu, Counter::FreeRcuSheafFail);
             return RcuFree::NotTaken;
         }
