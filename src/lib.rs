@@ -15,4 +15,5 @@ pub mod prepare;
 pub mod refine;
 pub mod replay;
 pub mod setting;
+mod sync;
 pub mod verify;

@@ -1,13 +1,15 @@
 //! Where slabs get their pages.
 //!
 //! The allocator models ask a [`PageSource`] for blocks of pages and give them back; they know nothing
-//! of what is behind it. [`UnlimitedPages`] never runs out and never fragments; [`RecordedPages`] refuses
-//! what the page allocator of a recording refused. A model of the page allocator, with watermarks and
+//! of what is behind it. [`UnlimitedPages`] never runs out and never fragments; [`BoundedPages`] has frames that exist;
+//! [`RecordedPages`] refuses what the page allocator of a recording refused. A model of the page allocator, with watermarks and
 //! fragmentation, implements the same trait.
 
+mod bounded;
 mod recorded;
 mod unlimited;
 
+pub use bounded::BoundedPages;
 pub use recorded::{RecordedPages, RecordedSlab};
 pub use unlimited::UnlimitedPages;
 

@@ -20,8 +20,8 @@ pub struct RecordedSlab {
 /// the request is refused, so that the owner falls back as the kernel did; pages are granted on its node. Past the recorded
 /// slabs every request is met as asked.
 #[derive(Debug, Clone, Default)]
-pub struct RecordedPages {
-    pages: UnlimitedPages,
+pub struct RecordedPages<P = UnlimitedPages> {
+    pages: P,
     /// By owner: slabs that are not used up, the next one last.
     recorded: Vec<Vec<RecordedSlab>>,
 }
@@ -33,12 +33,20 @@ impl RecordedPages {
     /// A source for these slabs, by owner.
     #[must_use]
     pub fn new(slabs_of_owner: impl IntoIterator<Item = Vec<RecordedSlab>>) -> Self {
-        let recorded = slabs_of_owner.into_iter().map(|slabs| slabs.into_iter().rev().collect()).collect();
-        Self { pages: UnlimitedPages::default(), recorded }
+        Self::over(UnlimitedPages::default(), slabs_of_owner)
     }
 }
 
-impl PageSource for RecordedPages {
+impl<P> RecordedPages<P> {
+    /// The same, over a source that has the pages.
+    #[must_use]
+    pub fn over(pages: P, slabs_of_owner: impl IntoIterator<Item = Vec<RecordedSlab>>) -> Self {
+        let recorded = slabs_of_owner.into_iter().map(|slabs| slabs.into_iter().rev().collect()).collect();
+        Self { pages, recorded }
+    }
+}
+
+impl<P: PageSource> PageSource for RecordedPages<P> {
     fn alloc(&mut self, request: PageRequest) -> Option<Pages> {
         let Some(slabs) = self.recorded.get_mut(request.owner as usize).filter(|slabs| !slabs.is_empty()) else {
             return self.pages.alloc(request);

@@ -7,6 +7,7 @@ mod engine;
 mod objects;
 mod observe;
 mod outcome;
+pub mod threads;
 
 pub use agreement::CacheAgreement;
 pub use engine::{Engine, Paused, ReplayError, Setup};
