@@ -7,6 +7,7 @@ mod engine;
 mod objects;
 mod observe;
 mod outcome;
+#[cfg(not(slub_loom))]
 pub mod threads;
 
 pub use agreement::CacheAgreement;

@@ -3,7 +3,7 @@
 //! The kernel's fast path is a compare-and-exchange on (freelist, tid) that fails if an interrupt or a migration came between. Here a CPU's
 //! state belongs to one thread, and nothing interrupts it between two operations, so plain loads and stores do.
 
-use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::memory::Address;
 use super::model::{Model, Parked};
@@ -340,8 +340,8 @@ impl CpuSlabCache {
                     &mut other.insert((node, self.slabs.lock_node_of(slab, probe))).1
                 }
             };
-            // ORDERING: `peek` acquires, as an empty slab is discarded. Under the lock nobody empties it: who would needs the lock before.
-            if descriptor.peek().inuse() == 0 && list.len() >= self.slabs.layout.min_partial {
+            // ORDERING: Relaxed. Whoever freed the last object had the lock, which orders us after that and after all frees before.
+            if descriptor.glance().inuse() == 0 && list.len() >= self.slabs.layout.min_partial {
                 empty.push(slab);
                 continue;
             }
@@ -361,7 +361,7 @@ impl CpuSlabCache {
         let slab = std::mem::replace(&mut own.slab, SlabId::NONE);
         let objects: Vec<Address> = self.slabs.chain(own.freelist.take()).collect();
         let descriptor = self.slabs.memory().slab(slab);
-        let mut old = descriptor.peek();
+        let mut old = descriptor.peek(Relaxed);
         let has_remote_frees = old.head().is_some();
         if has_remote_frees {
             probe.count(Counter::DeactivateRemoteFrees, 1);
@@ -372,8 +372,9 @@ impl CpuSlabCache {
                 self.slabs.set_link(tail, self.slabs.place(slab, old.head()));
                 new = new.pushed(self.slabs.memory().offset(slab, head), objects.len() as u16);
             }
-            // ORDERING: Release publishes the links; Acquire, as the slab may be discarded (`free_to_slab`).
-            match descriptor.exchange(old, new, AcqRel) {
+            // ORDERING: Acquire, as the slab may be discarded (`free_to_slab`). The links need no Release: who takes the objects takes the slab
+            // off its list before, and the lock orders that.
+            match descriptor.exchange(old, new, Acquire, Relaxed) {
                 Ok(()) => break new,
                 Err(now) => {
                     probe.count(Counter::CmpxchgDoubleFail, 1);

@@ -53,6 +53,12 @@ impl Heap {
         self.top() * u64::from(self.frame_bytes)
     }
 
+    /// Frames in slabs now.
+    #[cfg(all(test, not(slub_loom)))]
+    pub(super) fn frames_in_use(&self) -> u64 {
+        self.frames.load(Relaxed)
+    }
+
     pub(super) fn top(&self) -> u64 {
         // ORDERING: Relaxed. A figure.
         self.top.load(Relaxed)

@@ -1,9 +1,9 @@
 //! A lock that tells its taker's probe how long it had to wait.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, MutexGuard};
 
 use super::probe::{LockSite, Probe};
-use crate::sync::{Mutex, MutexGuard};
 
 /// Data under a lock (`spinlock_t`).
 ///
@@ -13,7 +13,6 @@ use crate::sync::{Mutex, MutexGuard};
 pub(super) struct Lock<T>(Mutex<T>);
 
 /// Attempts before a thread sleeps: some 10 µs, far longer than any holder works.
-#[cfg(not(slub_loom))]
 const SPINS: u32 = 2_000;
 
 /// The data, until it is dropped.
@@ -26,7 +25,6 @@ impl<T> Lock<T> {
     }
 
     /// Takes the lock. A holder that panicked left the data as it was: a replay ends with that panic anyway.
-    #[cfg(not(slub_loom))]
     #[inline]
     pub(super) fn lock<P: Probe>(&self, site: LockSite, probe: &mut P) -> Held<'_, T> {
         if let Some(held) = self.try_lock() {
@@ -36,7 +34,6 @@ impl<T> Lock<T> {
         self.wait(site, probe)
     }
 
-    #[cfg(not(slub_loom))]
     #[cold]
     fn wait<P: Probe>(&self, site: LockSite, probe: &mut P) -> Held<'_, T> {
         let start = P::ticks();
@@ -52,7 +49,6 @@ impl<T> Lock<T> {
         Held(held)
     }
 
-    #[cfg(not(slub_loom))]
     #[inline]
     fn try_lock(&self) -> Option<Held<'_, T>> {
         match self.0.try_lock() {
@@ -60,12 +56,6 @@ impl<T> Lock<T> {
             Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(Held(poisoned.into_inner())),
             Err(std::sync::TryLockError::WouldBlock) => None,
         }
-    }
-
-    #[cfg(slub_loom)]
-    pub(super) fn lock<P: Probe>(&self, site: LockSite, probe: &mut P) -> Held<'_, T> {
-        probe.locked(site, None);
-        Held(self.0.lock().unwrap())
     }
 }
 

@@ -90,6 +90,12 @@ impl Memory {
         self.slabs.len()
     }
 
+    /// Where the first frame is.
+    #[cfg(all(test, not(slub_loom)))]
+    pub(super) fn base_address(&self) -> usize {
+        self.base.0.as_ptr().addr()
+    }
+
     /// The descriptor of a slab.
     #[inline(always)]
     pub(super) fn slab(&self, id: SlabId) -> &Slab {

@@ -20,11 +20,16 @@
 //! | [`path`] | requests, and the path that served them |
 //! | `validate` | the conservation laws, when all threads are at rest |
 //! | [`clock`] | ticks |
+//! | `stress` | tests: many threads at random, and the laws afterwards |
+//! | `interleavings` | tests: every order in which threads may come, by loom |
 
 #[cfg(not(slub_loom))]
 pub mod clock;
 pub mod cpu_slab;
 mod heap;
+#[cfg(all(test, slub_loom))]
+mod interleavings;
+#[cfg_attr(slub_loom, path = "lock_loom.rs")]
 mod lock;
 mod memory;
 pub mod model;
@@ -34,6 +39,8 @@ pub mod probe;
 pub mod sheaf;
 mod slab;
 pub mod slabs;
+#[cfg(all(test, not(slub_loom)))]
+mod stress;
 mod validate;
 mod word;
 

@@ -6,7 +6,7 @@ use super::lock::{Held, Lock};
 use super::memory::Memory;
 use super::probe::{LockSite, Probe};
 use super::slab::SlabId;
-use crate::sync::{AtomicU32, AtomicU64};
+use crate::sync::{AtomicU32, AtomicU64, hint};
 
 /// What a cache has on one node. Lines of its own, so that nodes do not meet.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ pub(super) struct Node {
 struct List {
     head: SlabId,
     tail: SlabId,
+    len: u32,
 }
 
 /// Which end of a list.
@@ -41,7 +42,7 @@ impl Node {
     pub(super) fn new(number: u16) -> Self {
         Self {
             number,
-            list: Lock::new(List { head: SlabId::NONE, tail: SlabId::NONE }),
+            list: Lock::new(List { head: SlabId::NONE, tail: SlabId::NONE, len: 0 }),
             nr_partial: AtomicU32::new(0),
             slabs: AtomicU64::new(0),
             objects: AtomicU64::new(0),
@@ -52,8 +53,7 @@ impl Node {
     /// Slabs on the list. Without the lock it is a hint.
     #[inline]
     pub(super) fn nr_partial(&self) -> u32 {
-        // ORDERING: Relaxed. Decides whether the lock is worth taking, or is read under it.
-        self.nr_partial.load(Relaxed)
+        hint(&self.nr_partial)
     }
 
     /// Takes the list's lock (`list_lock`).
@@ -74,7 +74,12 @@ pub(super) struct Partial<'a> {
 /// ORDERING: every field below changes under the lock only, which orders them. Relaxed.
 impl Partial<'_> {
     pub(super) fn len(&self) -> u32 {
-        self.node.nr_partial()
+        self.list.len
+    }
+
+    fn set_len(&mut self, len: u32) {
+        self.list.len = len;
+        self.node.nr_partial.store(len, Relaxed);
     }
 
     pub(super) fn first(&self) -> Option<SlabId> {
@@ -114,7 +119,7 @@ impl Partial<'_> {
                 End::Tail => neighbour.next.store(id.raw(), Relaxed),
             }
         }
-        self.node.nr_partial.store(self.len() + 1, Relaxed);
+        self.set_len(self.len() + 1);
     }
 
     /// `remove_partial()`.
@@ -130,7 +135,7 @@ impl Partial<'_> {
             None => self.list.tail = prev,
             Some(next) => self.memory.slab(next).prev.store(prev.raw(), Relaxed),
         }
-        self.node.nr_partial.store(self.len() - 1, Relaxed);
+        self.set_len(self.len() - 1);
     }
 
     /// Takes the first slab off the list.

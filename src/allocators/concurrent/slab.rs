@@ -60,10 +60,10 @@ pub(super) struct Slab {
 }
 
 impl Slab {
-    /// The word as it is now, to build the next one from.
+    /// The word as it is now, to build the next one from. `Acquire` if the link of its head is followed before the exchange.
     #[inline]
-    pub(super) fn peek(&self) -> Word {
-        Word::from_bits(peek(&self.word))
+    pub(super) fn peek(&self, ordering: Ordering) -> Word {
+        Word::from_bits(peek(&self.word, ordering))
     }
 
     /// The word, looked at without an order: it decides nothing by itself.
@@ -79,11 +79,11 @@ impl Slab {
         self.word.store(word.bits(), Relaxed);
     }
 
-    /// `slab_update_freelist()`: changes the word if it still is `old`, else says what it is.
+    /// `slab_update_freelist()`: changes the word if it still is `old`, else says what it is, as [`Self::peek`] would with the ordering of
+    /// a failure.
     #[inline]
-    pub(super) fn exchange(&self, old: Word, new: Word, success: Ordering) -> Result<(), Word> {
-        // ORDERING: a failure is looked at like `peek`, which is what it replaces.
-        match self.word.compare_exchange(old.bits(), new.bits(), success, Ordering::Acquire) {
+    pub(super) fn exchange(&self, old: Word, new: Word, success: Ordering, failure: Ordering) -> Result<(), Word> {
+        match self.word.compare_exchange(old.bits(), new.bits(), success, failure) {
             Ok(_) => Ok(()),
             Err(now) => Err(Word::from_bits(now)),
         }

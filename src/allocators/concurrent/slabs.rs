@@ -2,7 +2,7 @@
 //! giving them back, all of it against other CPUs that do the same.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::heap::Heap;
 use super::memory::{Address, LinkOffset, Memory};
@@ -195,12 +195,13 @@ impl Slabs {
     /// says whether it is a cpu slab afterwards, from whether there was an object.
     pub(super) fn take_freelist<P: Probe>(&self, slab: SlabId, frozen: impl Fn(bool) -> bool, probe: &mut P) -> Option<Address> {
         let descriptor = self.memory().slab(slab);
-        let mut old = descriptor.peek();
+        // ORDERING: Relaxed. What is seen here is compared and copied, not followed.
+        let mut old = descriptor.peek(Relaxed);
         loop {
             let new = old.taken().frozen(frozen(old.head().is_some()));
             // ORDERING: Acquire, for the links that others published when they freed into the slab (Release in `free_to_slab`). What was
             // pushed before the last push is seen as well: every change of the word is an exchange, and continues the release sequence.
-            match descriptor.exchange(old, new, Acquire) {
+            match descriptor.exchange(old, new, Acquire, Relaxed) {
                 Ok(()) => return self.place(slab, old.head()),
                 Err(now) => {
                     probe.count(Counter::CmpxchgDoubleFail, 1);
@@ -214,12 +215,14 @@ impl Slabs {
     /// was the last.
     fn take_object<P: Probe>(&self, _list: &Partial<'_>, slab: SlabId, probe: &mut P) -> Option<(Address, bool)> {
         let descriptor = self.memory().slab(slab);
-        let mut old = descriptor.peek();
+        // ORDERING: Acquire, here and where the exchange fails: the link of the first object is followed, which was published by the Release
+        // of the push.
+        let mut old = descriptor.peek(Acquire);
         loop {
             let first = self.place(slab, old.head())?;
             let next = self.link(first).map(|next| self.memory().offset(slab, next));
-            // ORDERING: Acquire, as the link of `first` is looked at; `peek` and a failed exchange acquire it too.
-            match descriptor.exchange(old, old.popped(next), Acquire) {
+            // ORDERING: Relaxed. A word that did not change was acquired by the look at it, and others only push, which changes it.
+            match descriptor.exchange(old, old.popped(next), Relaxed, Acquire) {
                 Ok(()) => return Some((first, next.is_none())),
                 Err(now) => {
                     probe.count(Counter::CmpxchgDoubleFail, 1);
@@ -240,7 +243,8 @@ impl Slabs {
     ) -> Freed {
         let descriptor = self.memory().slab(slab);
         let head = self.memory().offset(slab, head);
-        let mut old = descriptor.peek();
+        // ORDERING: Relaxed. What is seen here is compared and copied, not followed.
+        let mut old = descriptor.peek(Relaxed);
         loop {
             let new = old.pushed(head, count);
             let (was_full, is_empty) = (old.head().is_none(), new.inuse() == 0);
@@ -250,7 +254,7 @@ impl Slabs {
             let list = moves.then(|| self.lock_node_of(slab, probe));
             // ORDERING: Release publishes the links of the objects, and their users' last writes, to whoever takes them. Acquire: who
             // frees the last object gives the pages away, and what others wrote into them has to come before.
-            if let Err(now) = descriptor.exchange(old, new, AcqRel) {
+            if let Err(now) = descriptor.exchange(old, new, AcqRel, Relaxed) {
                 probe.count(Counter::CmpxchgDoubleFail, 1);
                 old = now;
                 continue;
@@ -393,12 +397,13 @@ impl Slabs {
         self.set_link(tail, None);
         let descriptor = self.memory().slab(slab);
         let mut list = self.lock_node_of(slab, probe);
-        let old = descriptor.peek();
+        let old = descriptor.peek(Relaxed);
         if old.head().is_some() {
             return false;
         }
-        // ORDERING: Release, for the links. Under the lock nobody can put the first object into a full slab, so the exchange cannot lose.
-        if descriptor.exchange(old, old.pushed(self.memory().offset(slab, head), count), Release).is_err() {
+        // ORDERING: Relaxed. Who takes the objects takes the slab off the list before, and the lock orders that. For the same reason the
+        // exchange cannot lose: who puts the first object into a full slab needs the lock.
+        if descriptor.exchange(old, old.pushed(self.memory().offset(slab, head), count), Relaxed, Relaxed).is_err() {
             return false;
         }
         list.add(slab, End::Tail);
@@ -480,8 +485,8 @@ impl Slabs {
             let mut by_free: Vec<Vec<SlabId>> = vec![Vec::new(); SORTED + 1];
             let mut empty = Vec::new();
             for slab in listed {
-                // ORDERING: nobody can take from a listed slab now, and a free that empties it needs the lock: an empty slab stays so.
-                let word = self.memory().slab(slab).peek();
+                // ORDERING: Relaxed. Whoever freed the last object had the lock, which orders us after that and after all frees before.
+                let word = self.memory().slab(slab).glance();
                 if word.inuse() == 0 {
                     list.remove(slab);
                     empty.push(slab);

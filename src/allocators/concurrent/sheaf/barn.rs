@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{Address, Sheaf};
 use crate::allocators::concurrent::lock::{Held, Lock};
 use crate::allocators::concurrent::probe::{LockSite, NoProbe, Probe};
-use crate::sync::AtomicU32;
+use crate::sync::{AtomicU32, hint};
 
 /// Full sheaves that a barn takes (`MAX_FULL_SHEAVES`).
 const MAX_FULL: usize = 10;
@@ -48,14 +48,12 @@ impl Barn {
         Open { barn: self, stacks: self.stacks.lock(LockSite::Barn(self.node), probe) }
     }
 
-    // ORDERING, of the heights: Relaxed. They decide whether the lock is worth taking; under it the stacks themselves are asked.
-
     fn has_full(&self) -> bool {
-        self.nr_full.load(Relaxed) > 0
+        hint(&self.nr_full) > 0
     }
 
     fn has_empty(&self) -> bool {
-        self.nr_empty.load(Relaxed) > 0
+        hint(&self.nr_empty) > 0
     }
 
     /// `barn_replace_empty_sheaf()`: exchanges an empty sheaf for a full one. The limit on empty ones is not looked at.
@@ -71,7 +69,7 @@ impl Barn {
 
     /// `barn_replace_full_sheaf()`: exchanges a full sheaf for an empty one.
     pub(super) fn replace_full<P: Probe>(&self, sheaf: &mut Sheaf, probe: &mut P) -> Result<(), Refused> {
-        if self.nr_full.load(Relaxed) as usize >= MAX_FULL {
+        if hint(&self.nr_full) as usize >= MAX_FULL {
             return Err(Refused::TooManyFull);
         }
         if !self.has_empty() {
@@ -106,7 +104,7 @@ impl Barn {
 
     /// A full sheaf, if there is room.
     pub(super) fn offer_full<P: Probe>(&self, sheaf: Sheaf, probe: &mut P) -> Result<(), Sheaf> {
-        if self.nr_full.load(Relaxed) as usize >= MAX_FULL {
+        if hint(&self.nr_full) as usize >= MAX_FULL {
             return Err(sheaf);
         }
         self.put_full(sheaf, probe);
@@ -115,7 +113,7 @@ impl Barn {
 
     /// An empty sheaf, if there is room.
     pub(super) fn offer_empty<P: Probe>(&self, sheaf: Sheaf, probe: &mut P) -> Result<(), Sheaf> {
-        if self.nr_empty.load(Relaxed) as usize >= MAX_EMPTY {
+        if hint(&self.nr_empty) as usize >= MAX_EMPTY {
             return Err(sheaf);
         }
         self.put_empty(sheaf, probe);
@@ -153,6 +151,7 @@ struct Open<'a> {
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
+        // ORDERING: Relaxed. They are hints.
         self.barn.nr_full.store(self.stacks.full.len() as u32, Relaxed);
         self.barn.nr_empty.store(self.stacks.empty.len() as u32, Relaxed);
     }

@@ -101,7 +101,7 @@ impl SheafCache {
         for &slab in slabs {
             if !self.sheaves.last_grabbed_first {
                 list.add(slab, End::Tail);
-            } else if self.slabs.memory().slab(slab).peek().inuse() == 0 && list.len() >= self.slabs.layout.min_partial {
+            } else if self.slabs.memory().slab(slab).glance().inuse() == 0 && list.len() >= self.slabs.layout.min_partial {
                 empty.push(slab);
             } else {
                 list.add(slab, End::Head);
