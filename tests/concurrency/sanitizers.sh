@@ -2,9 +2,8 @@
 # Runs the concurrent models under AddressSanitizer and ThreadSanitizer, which need a nightly toolchain, and under valgrind where there is
 # none. `SLUBREPLAY_STRESS_OPS` says how many operations each stress run has (200,000 unless said otherwise).
 #
-# The standard library is not instrumented (that takes rust-src): ThreadSanitizer is blind inside of it and sees its atomics only where they
-# are inlined into ours, which all that the models use are. Locks are waited for inside of it, so those of the models are taken by trying
-# first; still, a report that names only std::sync is to be looked at twice.
+# The standard library is not instrumented (that takes rust-src): ThreadSanitizer is blind inside of it. Nothing that the models use waits or
+# signals there; what the test harness does is in tsan.supp.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export CARGO_TERM_COLOR=never
@@ -15,14 +14,14 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 under() {
     local sanitizer=$1 options=$2
     echo "== ${sanitizer}Sanitizer"
-    env RUSTFLAGS="-Zsanitizer=$sanitizer -Cunsafe-allow-abi-mismatch=sanitizer" $options CARGO_TARGET_DIR="$target/$sanitizer" \
+    env RUSTFLAGS="-Zsanitizer=$sanitizer -Cunsafe-allow-abi-mismatch=sanitizer" "$options" CARGO_TARGET_DIR="$target/$sanitizer" \
         cargo +nightly test --locked --no-default-features --lib --target "$host" -- \
         concurrent::stress replay::threads
 }
 
 if cargo +nightly --version >/dev/null 2>&1; then
     under address ASAN_OPTIONS=detect_leaks=1
-    under thread TSAN_OPTIONS=halt_on_error=1
+    under thread "TSAN_OPTIONS=halt_on_error=1 suppressions=$PWD/tests/concurrency/tsan.supp"
 else
     echo "== no nightly toolchain: valgrind"
     binary=$(cargo test --locked --no-default-features --lib --no-run --message-format short 2>&1 | sed -n 's/.*(\(.*\))$/\1/p' | tail -1)
