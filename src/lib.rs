@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 pub mod allocators;
+pub mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod compare;

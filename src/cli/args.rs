@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::allocators::slub::sizing::KernelRelease;
+use crate::bench::{MAX_BYTES, MAX_THREADS, Pattern};
 use crate::setting::{Nodes, Wishes};
 
 const EXIT_STATUS: &str = "\
@@ -22,7 +23,8 @@ Examples:
   slubreplay verify traces/forkexec-6.12           compare with the kernel's own counters and addresses
   slubreplay verify trace.dat --explain dentry     show where the replay first parts from the kernel, and why
   slubreplay compare trace.dat --kernels 6.1,6.12  replay the same operations by several kernels
-  slubreplay info trace.dat --format json          what a trace holds";
+  slubreplay info trace.dat --format json          what a trace holds
+  slubreplay bench --threads 1,2                   what allocating and freeing costs";
 
 /// Replay recorded Linux slab allocations through a faithful model of the kernel's allocator
 #[derive(Debug, Parser)]
@@ -46,6 +48,8 @@ pub(super) enum Command {
     Compare(CompareArgs),
     /// Say what a trace holds
     Info(InfoArgs),
+    /// Measure what an allocation and its free cost: the models on real threads, beside other allocators
+    Bench(BenchArgs),
 }
 
 /// The kernel and machine to replay for.
@@ -197,6 +201,61 @@ pub(super) enum InfoFormat {
     Text,
     /// One JSON object
     Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = EXIT_STATUS)]
+pub(super) struct BenchArgs {
+    /// Patterns: reuse, batch-256, shuffled-1000, producer-consumer (pairs of threads), remote (two threads or more)
+    /// [default: all; with --trace none]
+    #[arg(long, value_name = "NAMES", value_parser = pattern, value_delimiter = ',')]
+    pub(super) patterns: Option<Vec<Pattern>>,
+    /// Allocators: slub-6.12, slub-7.2 (or another release from 6.8 to 6.17 or 7.0 on), each also -uncounted, without statistics; system;
+    /// mimalloc, jemalloc, snmalloc if built in [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(super) allocators: Vec<String>,
+    /// Numbers of threads; patterns that take two are left out where there is one
+    #[arg(long, value_name = "N,N", value_parser = threads, value_delimiter = ',', default_value = "1,2")]
+    pub(super) threads: Vec<usize>,
+    /// Bytes of an object
+    #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_BYTES)))]
+    pub(super) size: u32,
+    /// Rounds, in which all allocators take turns [default: 21; of a trace 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) rounds: Option<u32>,
+    /// How long a round of one allocator takes, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 10.0, value_parser = milliseconds)]
+    pub(super) time: f64,
+    /// Replay the operations of this trace by all allocators, with as many workers as threads
+    #[arg(long, value_name = "TRACE|CAPTURE", value_hint = ValueHint::AnyPath)]
+    pub(super) trace: Option<PathBuf>,
+    /// Form of the result on stdout
+    #[arg(long, value_enum, default_value_t = BenchFormat::Text)]
+    pub(super) format: BenchFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum BenchFormat {
+    /// A table to read
+    Text,
+    /// One JSON array, an object for each pattern, allocator and number of threads
+    Json,
+    /// One row for each
+    Csv,
+}
+
+fn pattern(text: &str) -> Result<Pattern, String> {
+    Pattern::of_name(text).ok_or_else(|| format!("there are {}", Pattern::ALL.map(Pattern::name).join(", ")))
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    let threads = text.parse::<usize>().ok().filter(|threads| (1..=MAX_THREADS).contains(threads));
+    threads.ok_or_else(|| format!("expected a number from 1 to {MAX_THREADS}"))
+}
+
+fn milliseconds(text: &str) -> Result<f64, String> {
+    let time = text.parse::<f64>().ok().filter(|time| (0.001..=10_000.0).contains(time));
+    time.ok_or_else(|| "expected milliseconds from 0.001 to 10000".to_owned())
 }
 
 fn release(text: &str) -> Result<KernelRelease, String> {

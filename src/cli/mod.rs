@@ -6,11 +6,12 @@
 //! | `failure` | errors with hints, and exit codes |
 //! | `load` | opens a trace or capture, prepares it, and replays it |
 //! | `progress` | bars on stderr |
-//! | `replay`, `verify`, `compare`, `info` | one file or folder a command |
+//! | `replay`, `verify`, `compare`, `info`, `bench` | one file or folder a command |
 //! | `convert` | a replay's outcome to a report's input |
 //! | `columns` | text in columns, fields of CSV |
 
 mod args;
+mod bench;
 mod columns;
 mod compare;
 mod convert;
@@ -45,6 +46,7 @@ pub fn main() -> ExitCode {
         Some(Command::Verify(args)) => verify::run(&args, cli.global),
         Some(Command::Compare(args)) => compare::run(&args, cli.global),
         Some(Command::Info(args)) => info::run(&args),
+        Some(Command::Bench(args)) => bench::run(&args, cli.global),
         Some(Command::Replay(args)) => replay::run(&args, cli.global),
         None => match cli.replay {
             Some(args) => replay::run(&args, cli.global),

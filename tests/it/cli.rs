@@ -17,7 +17,7 @@ fn help_documents_exit_codes_and_examples() {
         assert!(help[from..].lines().any(|line| line.split_whitespace().next() == Some(code)), "{code} in {help}");
     }
     assert!(help.contains("Examples:"), "{help}");
-    for command in ["replay", "verify", "compare", "info"] {
+    for command in ["replay", "verify", "compare", "info", "bench"] {
         let ran = run(&[command, "--help"]);
         assert!(ran.ok().contains("Exit status:"), "{command}");
     }

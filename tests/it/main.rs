@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `cli` | exit codes, errors with hints, what goes to which stream |
 //! | `bad_input` | truncated, damaged and foreign files |
+//! | `bench` | forms and refusals of the benchmarks |
 //! | `info` | what `info` says of the captures, against counts of trace-cmd |
 //! | `formats` | CSV and JSON on stdout, the files of `--out` |
 //! | `verify` | the counters of the kernel, cache by cache |
@@ -17,6 +18,7 @@
 
 mod agreement;
 mod bad_input;
+mod bench;
 mod captures;
 mod cli;
 mod compare;

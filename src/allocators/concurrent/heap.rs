@@ -40,6 +40,11 @@ impl Heap {
         }
     }
 
+    /// Has the system give memory for the first so many bytes before they are used.
+    pub fn populate(&self, bytes: u64) {
+        self.memory.populate(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+
     /// Most bytes in slabs at any moment, over all caches.
     #[must_use]
     pub fn slab_bytes_peak(&self) -> u64 {

@@ -96,18 +96,31 @@ impl Memory {
         self.base.0.as_ptr().addr()
     }
 
+    /// Has the system give memory for the first so many bytes of frames, and their descriptors, before it is written to. A wish: where the
+    /// system cannot, it comes when it is written to, as for the rest.
+    pub fn populate(&self, bytes: usize) {
+        let frames = bytes.div_ceil(1 << self.frame_shift).min(self.frames());
+        self.mapping.populate(frames << self.frame_shift);
+        self.slabs.populate(frames);
+    }
+
     /// The descriptor of a slab.
     #[inline(always)]
     pub(super) fn slab(&self, id: SlabId) -> &Slab {
         &self.slabs[id.index()]
     }
 
+    /// The descriptor of the frame that an address lies in (`virt_to_page()`).
+    #[inline(always)]
+    pub(super) fn frame_of(&self, address: Address) -> &Slab {
+        &self.slabs[(address.0.as_ptr().addr() - self.base.0.as_ptr().addr()) >> self.frame_shift]
+    }
+
     /// The slab that an address lies in (`virt_to_slab()`).
     #[inline(always)]
     pub(super) fn slab_of(&self, address: Address) -> SlabId {
-        let frame = (address.0.as_ptr().addr() - self.base.0.as_ptr().addr()) >> self.frame_shift;
         // ORDERING: Relaxed. Written when the slab was made; who has an object of it has synchronised with that.
-        SlabId::new(self.slabs[frame].head.load(Relaxed))
+        SlabId::new(self.frame_of(address).head.load(Relaxed))
     }
 
     /// The place at an offset in a slab.
@@ -153,7 +166,7 @@ impl Memory {
 #[cfg(not(slub_loom))]
 #[derive(Debug)]
 struct Descriptors {
-    #[expect(dead_code, reason = "keeps what `first` points to")]
+    /// Keeps what `first` points to.
     map: memmap2::MmapMut,
     first: NonNull<Slab>,
     frames: usize,
@@ -172,6 +185,10 @@ impl Descriptors {
         let mut map = memmap2::MmapOptions::new().len(frames * size_of::<Slab>()).no_reserve_swap().map_anon()?;
         let first = NonNull::new(map.as_mut_ptr().cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self { map, first, frames })
+    }
+
+    fn populate(&self, frames: usize) {
+        self.map.advise_range(memmap2::Advice::PopulateWrite, 0, frames * size_of::<Slab>()).ok();
     }
 }
 
@@ -197,6 +214,8 @@ impl Descriptors {
     fn zeroed(frames: usize) -> io::Result<Self> {
         Ok(Self((0..frames).map(|_| Slab::default()).collect()))
     }
+
+    fn populate(&self, _: usize) {}
 }
 
 #[cfg(slub_loom)]
@@ -211,7 +230,7 @@ impl std::ops::Deref for Descriptors {
 /// Links where they are: in the mapping.
 #[cfg(not(slub_loom))]
 #[derive(Debug)]
-struct Mapping(#[expect(dead_code, reason = "keeps what addresses point into")] memmap2::MmapMut);
+struct Mapping(memmap2::MmapMut);
 
 #[cfg(not(slub_loom))]
 impl Mapping {
@@ -221,6 +240,10 @@ impl Mapping {
         map.advise(memmap2::Advice::HugePage).ok();
         let base = NonNull::new(map.as_mut_ptr()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok((Self(map), base))
+    }
+
+    fn populate(&self, bytes: usize) {
+        self.0.advise_range(memmap2::Advice::PopulateWrite, 0, bytes).ok();
     }
 
     #[inline(always)]
@@ -285,6 +308,8 @@ impl Mapping {
         let links = (0..bytes / LINK_BYTES).map(|_| loom::cell::UnsafeCell::new(None)).collect();
         Ok((Self { bytes: memory, links }, base))
     }
+
+    fn populate(&self, _: usize) {}
 
     fn cell(&self, base: Address, object: Address, at: LinkOffset) -> &loom::cell::UnsafeCell<Option<Address>> {
         &self.links[(object.0.as_ptr().addr() - base.0.as_ptr().addr() + at.0) / LINK_BYTES]

@@ -156,10 +156,11 @@ impl Slabs {
         let slab = SlabId::new(pages.pfn as u32);
         // ORDERING: Relaxed. The frames are ours alone: the lock of the page source ordered us after their last user.
         for frame in pages.pfn..pages.pfn + (1 << pages.order) {
-            self.memory().slab(SlabId::new(frame as u32)).head.store(slab.raw(), Relaxed);
+            let descriptor = self.memory().slab(SlabId::new(frame as u32));
+            descriptor.head.store(slab.raw(), Relaxed);
+            descriptor.owner.store(self.number(), Relaxed);
         }
         let descriptor = self.memory().slab(slab);
-        descriptor.owner.store(self.number(), Relaxed);
         descriptor.node.store(pages.node, Relaxed);
         descriptor.order.store(u16::from(pages.order), Relaxed);
         descriptor.listed.store(0, Relaxed);
@@ -181,13 +182,15 @@ impl Slabs {
     pub(super) fn discard<P: Probe>(&self, slab: SlabId, probe: &mut P) {
         let descriptor = self.memory().slab(slab);
         // ORDERING: Relaxed. The slab is ours alone, and the lock of the page source orders its next user after us.
-        descriptor.owner.store(NO_OWNER, Relaxed);
+        let order = descriptor.order.load(Relaxed) as u8;
+        for frame in slab.raw()..slab.raw() + (1 << order) {
+            self.memory().slab(SlabId::new(frame)).owner.store(NO_OWNER, Relaxed);
+        }
         let node = descriptor.node();
         let word = descriptor.glance();
         debug_assert_eq!(word.inuse(), 0, "a slab is discarded empty");
         self.nodes[usize::from(node)].slabs.fetch_sub(1, Relaxed);
         self.nodes[usize::from(node)].objects.fetch_sub(u64::from(word.objects()), Relaxed);
-        let order = descriptor.order.load(Relaxed) as u8;
         self.heap.free_pages(Pages { pfn: u64::from(slab.raw()), order, node }, probe);
     }
 
@@ -441,6 +444,7 @@ impl Slabs {
     }
 
     /// The slab that an object is in.
+    #[inline(always)]
     pub fn slab_of(&self, object: &Object) -> SlabId {
         self.memory().slab_of(object.0)
     }
@@ -449,6 +453,15 @@ impl Slabs {
     pub(crate) fn owner_at(&self, object: Address) -> Option<u32> {
         let slab = self.memory().slab(self.memory().slab_of(object));
         slab.owner.load(Relaxed).checked_sub(1)
+    }
+
+    /// The slab that an object of some cache of the heap is in, and the number of that cache, as `kfree()` finds them. The number is none
+    /// that a cache has if the address is in no slab.
+    #[inline(always)]
+    pub(crate) fn found(&self, object: &Object) -> (SlabId, usize) {
+        let frame = self.memory().frame_of(object.0);
+        // ORDERING: Relaxed, as `slab_of`.
+        (SlabId::new(frame.head.load(Relaxed)), (frame.owner.load(Relaxed) as usize).wrapping_sub(1))
     }
 
     /// Writes to the first bytes of an object, as its user would.

@@ -107,7 +107,8 @@ impl Slabs {
     /// Slabs of the cache, by their first frames.
     fn all(&self) -> impl Iterator<Item = SlabId> {
         let frames = (0..self.heap.top() as u32).map(SlabId::new);
-        frames.filter(|&slab| self.is_owner(self.memory().slab(slab).owner.load(Relaxed)))
+        let is_first = |frame: &SlabId| self.memory().slab(*frame).head.load(Relaxed) == frame.raw();
+        frames.filter(move |frame| is_first(frame) && self.is_owner(self.memory().slab(*frame).owner.load(Relaxed)))
     }
 
     /// Slabs in existence.

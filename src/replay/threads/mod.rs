@@ -26,6 +26,7 @@ mod tests;
 
 use std::io;
 use std::marker::PhantomData;
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -147,10 +148,25 @@ const REPORT_EVERY: Duration = Duration::from_millis(50);
 ///
 /// If there is no model for the rules, no memory, or a law is broken.
 pub fn run(plan: &Plan, setup: &ThreadsSetup, stop: &AtomicBool, progress: &dyn Fn(u64)) -> Result<ThreadsOutcome, ThreadsError> {
+    run_in(plan, setup, 0, stop, progress)
+}
+
+/// The same, in memory of which the system has given the first `ready_bytes` before the start: what is measured is the allocator then.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_in(
+    plan: &Plan,
+    setup: &ThreadsSetup,
+    ready_bytes: u64,
+    stop: &AtomicBool,
+    progress: &dyn Fn(u64),
+) -> Result<ThreadsOutcome, ThreadsError> {
     if CpuSlabCache::models(&setup.rules) {
-        run_model::<CpuSlabCache>(plan, setup, stop, progress)
+        run_model::<CpuSlabCache>(plan, setup, ready_bytes, stop, progress)
     } else if SheafCache::models(&setup.rules) {
-        run_model::<SheafCache>(plan, setup, stop, progress)
+        run_model::<SheafCache>(plan, setup, ready_bytes, stop, progress)
     } else {
         Err(ThreadsError::NoModel { generation: setup.rules.generation.name() })
     }
@@ -159,6 +175,7 @@ pub fn run(plan: &Plan, setup: &ThreadsSetup, stop: &AtomicBool, progress: &dyn 
 fn run_model<M: Model>(
     plan: &Plan,
     setup: &ThreadsSetup,
+    ready_bytes: u64,
     stop: &AtomicBool,
     progress: &dyn Fn(u64),
 ) -> Result<ThreadsOutcome, ThreadsError> {
@@ -166,11 +183,54 @@ fn run_model<M: Model>(
     let nodes = setup.topology.nodes();
     if setup.counts {
         let replay = Replay::<M, Counts>::new(plan, setup, shares, || Counts::new(nodes))?;
+        replay.heap.populate(ready_bytes);
         replay.run(stop, progress, |counts| ThreadsCache::of(counts, nodes))
     } else {
         let replay = Replay::<M, NoProbe>::new(plan, setup, shares, || NoProbe)?;
+        replay.heap.populate(ready_bytes);
         replay.run(stop, progress, |_| ThreadsCache::default())
     }
+}
+
+/// An allocator that is no model: it has no slabs from before the trace and no caches.
+pub trait Other: Target<Own = ()> {
+    /// An object of so many bytes.
+    fn make(&self, bytes: u32) -> Option<NonNull<u8>>;
+
+    /// Takes back an object of so many bytes.
+    fn take_back(&self, object: NonNull<u8>, bytes: u32);
+}
+
+/// Replays a plan on threads by another allocator. What is live at the start is allocated before time runs, what is live at the end freed
+/// after.
+pub fn run_other<T: Other>(plan: &Plan, setup: &ThreadsSetup, target: &T, stop: &AtomicBool) -> ThreadsOutcome {
+    let shares = Shares::of(plan, setup.topology.cpus(), setup.workers);
+    let slots = Slots::new(shares.slots);
+    // By slot: its last tenant, and the bytes of that.
+    let mut last = vec![(0_u32, 0_u32); shares.slots as usize];
+    for (seed, live) in plan.seeds.iter().zip(&shares.seeded) {
+        let bytes = plan.caches[usize::from(seed.cache)].layout.object_size;
+        for &slot in live {
+            slots.put(slot, 0, target.make(bytes).map_or(slots::Handed::Failed, slots::Handed::Object));
+            last[slot as usize].1 = bytes;
+        }
+    }
+    for shared in shares.workers.iter().flat_map(|share| &share.ops).filter(|shared| !shared.op.what.is_free()) {
+        let last = &mut last[shared.op.object as usize];
+        if shared.tenant >= last.0 {
+            *last = (shared.tenant, shared.op.requested_bytes);
+        }
+    }
+    let mut owned = vec![(); shares.workers.len()];
+    let (found, cores, elapsed) = drive(target, &shares, &mut owned, &slots, setup, stop, &|_| {});
+    let mut outcome = summary(&shares, found, cores, elapsed, setup);
+    outcome.is_stopped = outcome.operations < shares.operations();
+    for (slot, (tenant, bytes)) in (0..).zip(last) {
+        if let Some(slots::Handed::Object(object)) = slots.take(slot, tenant) {
+            target.take_back(object, bytes);
+        }
+    }
+    outcome
 }
 
 /// A replay, ready to run.

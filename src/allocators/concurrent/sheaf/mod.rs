@@ -94,8 +94,7 @@ impl Model for SheafCache {
     }
 
     #[inline(always)]
-    fn free<P: Probe>(&self, own: &mut CpuSheaves, object: Object, probe: &mut P) -> Path {
-        let slab = self.slabs.memory().slab_of(object.0);
+    fn free_in<P: Probe>(&self, own: &mut CpuSheaves, slab: SlabId, object: Object, probe: &mut P) -> Path {
         let is_local = self.slabs.memory().slab(slab).node() == own.node;
         if is_local && own.main.0.len() < self.capacity {
             own.main.0.push(object.0);
