@@ -7,6 +7,7 @@
 //! | `load` | opens a trace or capture, prepares it, and replays it |
 //! | `progress` | bars on stderr |
 //! | `replay`, `verify`, `compare`, `info` | one file or folder a command |
+//! | `threads` | `replay` with `--engine threads` |
 //! | `convert` | a replay's outcome to a report's input |
 //! | `columns` | text in columns, fields of CSV |
 
@@ -19,6 +20,7 @@ mod info;
 mod load;
 mod progress;
 mod replay;
+mod threads;
 mod verify;
 
 use std::io::Write;
