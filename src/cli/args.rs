@@ -36,13 +36,15 @@ pub(super) struct Cli {
     #[command(flatten)]
     pub(super) replay: Option<ReplayArgs>,
     #[command(flatten)]
+    pub(super) threads: ThreadsArgs,
+    #[command(flatten)]
     pub(super) global: MachineArgs,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Replay a trace or capture and report (the default)
-    Replay(ReplayArgs),
+    Replay(ReplayCommand),
     /// Replay and compare with the kernel: its counters, and the slabs that it served objects from
     Verify(VerifyArgs),
     /// Replay the same operations by several kernels, side by side
@@ -96,6 +98,13 @@ pub(super) struct ReplayArgs {
     /// Check the conservation laws of the model while replaying (slow)
     #[arg(long)]
     pub(super) check: bool,
+}
+
+/// The same as a command of its own. Not one struct within the other, as clap cannot tell then whether a trace was given.
+#[derive(Debug, Args)]
+pub(super) struct ReplayCommand {
+    #[command(flatten)]
+    pub(super) replay: ReplayArgs,
     #[command(flatten)]
     pub(super) threads: ThreadsArgs,
 }

@@ -47,9 +47,9 @@ pub fn main() -> ExitCode {
         Some(Command::Verify(args)) => verify::run(&args, cli.global),
         Some(Command::Compare(args)) => compare::run(&args, cli.global),
         Some(Command::Info(args)) => info::run(&args),
-        Some(Command::Replay(args)) => replay::run(&args, cli.global),
+        Some(Command::Replay(args)) => replay::run(&args.replay, &args.threads, cli.global),
         None => match cli.replay {
-            Some(args) => replay::run(&args, cli.global),
+            Some(args) => replay::run(&args, &cli.threads, cli.global),
             // clap asks for the trace itself; the types do not know that.
             None => Err(Failure::usage("no trace given", "`slubreplay --help` shows examples")),
         },

@@ -10,18 +10,18 @@ use super::args::{MachineArgs, ReplayArgs, ReplayFormat};
 use super::failure::Failure;
 use super::load::Loaded;
 use super::progress::Stage;
-use super::threads::{self, Engine};
+use super::threads::{self, Engine, ThreadsArgs};
 use super::{convert, load, print};
 use crate::replay::{CacheState, Observer, Outcome, Timeline};
 
 /// Operations between two checks with `--check`.
 const CHECK_EVERY: u64 = 100_000;
 
-pub(super) fn run(args: &ReplayArgs, machine: MachineArgs) -> Result<ExitCode, Failure> {
-    if args.threads.engine == Engine::Threads {
-        return threads::run(args, machine);
+pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineArgs) -> Result<ExitCode, Failure> {
+    if on_threads.engine == Engine::Threads {
+        return threads::run(args, on_threads, machine);
     }
-    args.threads.refuse_without_engine()?;
+    on_threads.refuse_without_engine()?;
     let loaded = load::plan(load::read(&args.trace)?, machine.wishes(), &args.trace)?;
     let (outcome, timeline) = exactly(&loaded, args.samples, args.check)?;
     let input = convert::report_input(&args.trace, &loaded, &outcome, &timeline);

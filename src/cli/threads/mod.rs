@@ -19,7 +19,7 @@ use super::progress::Stage;
 use super::{convert, print, replay};
 use crate::replay::threads::{self, ThreadsError, ThreadsOutcome, ThreadsSetup};
 
-pub(super) fn run(args: &ReplayArgs, machine: MachineArgs) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineArgs) -> Result<ExitCode, Failure> {
     let loaded = load::plan(load::read(&args.trace)?, machine.wishes(), &args.trace)?;
     let rules = loaded.setting.rules;
     if !threads::has_model(&rules) {
@@ -27,10 +27,10 @@ pub(super) fn run(args: &ReplayArgs, machine: MachineArgs) -> Result<ExitCode, F
     }
     // What both count is compared, so the exact engine goes first; nothing runs beside the workers.
     let (exact, _) = replay::exactly(&loaded, 0, args.check)?;
-    let setup = setup(&args.threads, &loaded);
-    let outcome = on_threads(&loaded, &setup)?;
+    let setup = setup(on_threads, &loaded);
+    let outcome = drive(&loaded, &setup)?;
     let mut figures = convert::threads_input(&args.trace, &loaded, &exact, &outcome, &setup);
-    if args.threads.wants_pinning() {
+    if on_threads.wants_pinning() {
         figures.run.notes.extend(pinning_note(&figures.workers, &setup));
     }
     if let Some(dir) = &args.out {
@@ -73,7 +73,7 @@ fn setup(args: &ThreadsArgs, loaded: &Loaded) -> ThreadsSetup {
 }
 
 /// Replays with a bar; Ctrl-C ends it early, a second one at once.
-fn on_threads(loaded: &Loaded, setup: &ThreadsSetup) -> Result<ThreadsOutcome, Failure> {
+fn drive(loaded: &Loaded, setup: &ThreadsSetup) -> Result<ThreadsOutcome, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     let handler = move || {
