@@ -48,7 +48,7 @@ impl Marks {
 
     /// Returns marks at powers of ten between two decimal logarithms, `low` < `high`; where there are few, at 2 and 5 times these too.
     pub(crate) fn of_decades(low: f64, high: f64) -> Self {
-        let factors: &[f64] = if high - low <= 4.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let factors: &[f64] = if high - low <= 3.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
         let decades = (0..MOST_MARKS).map(|index| low.floor() + index as f64).take_while(|decade| *decade <= high);
         let values = decades.flat_map(|decade| factors.iter().map(move |factor| decade + factor.log10()));
         let values = values.filter(|value| (low - 1e-9..=high + 1e-9).contains(value)).collect();

@@ -89,7 +89,8 @@ fn curves(latency: &[PathLatency]) -> Vec<Curve<'_>> {
 fn range(curves: &[Curve<'_>]) -> Option<(f64, f64)> {
     let first = curves.iter().filter_map(|curve| curve.path.distribution.first()).map(|(ns, _)| *ns).reduce(f64::min)?;
     let last = curves.iter().filter_map(|curve| curve.path.quantiles_ns[LAST_QUANTILE]).reduce(f64::max)?;
-    let from = logarithm(first).floor();
+    // A little air on both sides.
+    let from = (logarithm(first) - 0.05).max(0.0);
     Some((from, (logarithm(last) + 0.05).max(from + 1.0)))
 }
 
@@ -143,10 +144,10 @@ mod tests {
     }
 
     #[test]
-    fn the_axis_begins_at_a_power_of_ten_and_ends_behind_the_longest() {
+    fn the_axis_begins_before_the_shortest_and_ends_behind_the_longest() {
         let input = small();
         let (from, to) = range(&curves(&input.latency)).unwrap();
-        assert_eq!(from, 1.0); // 20 ns
+        assert!((from - 20_f64.log10() + 0.05).abs() < 1e-9);
         assert!((to - 2500_f64.log10() - 0.05).abs() < 1e-9);
     }
 
