@@ -75,7 +75,7 @@ Latency by path, in ns
         let mut out = String::new();
         write(&mut out, &small(), &TextOptions::default());
         assert!(out.starts_with(expected), "{out}");
-        assert!(out.contains("include about 18 ns for reading\n"));
+        assert!(out.contains("times include about 18 ns for reading the clock\n"));
     }
 
     #[test]
