@@ -1,5 +1,7 @@
 //! Writes the tables and charts of a replay into a folder.
 
+pub mod threads;
+
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -2,6 +2,8 @@
 //!
 //! Nothing here depends on a trace format, an allocator or polars.
 
+pub mod threads;
+
 use serde::Serialize;
 
 /// All figures of one replay.

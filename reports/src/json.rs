@@ -1,5 +1,7 @@
 //! The figures as JSON, for other programs.
 
+pub mod threads;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};

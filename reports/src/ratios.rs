@@ -1,6 +1,8 @@
 //! Figures that follow from those in [`crate::input`]: the tables, the text and the JSON report
 //! all take them from here, so that they cannot disagree.
 
+pub mod threads;
+
 use crate::input::{AllocPaths, CacheFigures, CacheSeries, FreePaths, ReportInput, Timeline};
 
 /// Returns `part / whole`, or 0 if there is no whole.

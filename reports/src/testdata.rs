@@ -1,5 +1,7 @@
 //! Inputs for tests, small enough to work out every figure by hand.
 
+pub(crate) mod threads;
+
 use crate::input::{
     AllocPaths, CacheFigures, CacheSeries, CounterFigure, FreePaths, LedgerEntry, ReportInput, RunFacts, SizingDifference, Timeline,
 };

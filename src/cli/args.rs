@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use super::threads::ThreadsArgs;
 use crate::allocators::slub::sizing::KernelRelease;
 use crate::bench::{MAX_BYTES, MAX_THREADS, Pattern};
 use crate::setting::{Nodes, Wishes};
@@ -14,11 +15,13 @@ Exit status:
   0   done
   1   the trace or capture could not be read, or holds no slab events; or output could not be written
   2   the command line was wrong
-  3   done, but the result is outside of what was asked for (--max-error, --min-agreement, --check)";
+  3   done, but the result is outside of what was asked for (--max-error, --min-agreement, --check), or a law of the model is broken
+  130 stopped by Ctrl-C (--engine threads); the report is of what was done";
 
 const EXAMPLES: &str = "\
 Examples:
   slubreplay traces/forkexec-6.12                  replay a capture and print a report
+  slubreplay trace.dat --engine threads            what it costs: the same operations by real threads
   slubreplay trace.dat --out report/               also write tables (CSV) and charts (PNG, SVG)
   slubreplay verify traces/forkexec-6.12           compare with the kernel's own counters and addresses
   slubreplay verify trace.dat --explain dentry     show where the replay first parts from the kernel, and why
@@ -35,13 +38,15 @@ pub(super) struct Cli {
     #[command(flatten)]
     pub(super) replay: Option<ReplayArgs>,
     #[command(flatten)]
+    pub(super) threads: ThreadsArgs,
+    #[command(flatten)]
     pub(super) global: MachineArgs,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Replay a trace or capture and report (the default)
-    Replay(ReplayArgs),
+    Replay(ReplayCommand),
     /// Replay and compare with the kernel: its counters, and the slabs that it served objects from
     Verify(VerifyArgs),
     /// Replay the same operations by several kernels, side by side
@@ -97,6 +102,15 @@ pub(super) struct ReplayArgs {
     /// Check the conservation laws of the model while replaying (slow)
     #[arg(long)]
     pub(super) check: bool,
+}
+
+/// The same as a command of its own. Not one struct within the other, as clap cannot tell then whether a trace was given.
+#[derive(Debug, Args)]
+pub(super) struct ReplayCommand {
+    #[command(flatten)]
+    pub(super) replay: ReplayArgs,
+    #[command(flatten)]
+    pub(super) threads: ThreadsArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

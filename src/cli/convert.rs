@@ -1,5 +1,7 @@
 //! A replay's outcome to a report's input: the one place that sees both.
 
+mod threads;
+
 use std::path::Path;
 
 use slubreplay_reports::input::{
@@ -10,6 +12,8 @@ use super::load::Loaded;
 use crate::allocators::slub::Counter;
 use crate::prepare::PlannedCache;
 use crate::replay::{self, CacheOutcome, Outcome, TimelineSample};
+
+pub(super) use threads::threads_input;
 
 pub(super) fn report_input(path: &Path, loaded: &Loaded, outcome: &Outcome, timeline: &replay::Timeline) -> ReportInput {
     let caches = loaded.plan.caches.iter().zip(&outcome.caches).map(|(planned, outcome)| figures(planned, outcome)).collect();

@@ -11,12 +11,23 @@ const WRONG_USAGE: u8 = 2;
 /// Exit code: done, but outside of what was asked for.
 const OUTSIDE: u8 = 3;
 
+/// Exit code: ended by Ctrl-C, as shells have it for SIGINT; the report is of what was done.
+const STOPPED: u8 = 130;
+
 /// The exit codes as a type, so that only documented ones can be returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Code(u8);
 
 pub(super) const USAGE: Code = Code(WRONG_USAGE);
 pub(super) const RESULT_OUTSIDE: Code = Code(OUTSIDE);
+pub(super) const INTERRUPTED: Code = Code(STOPPED);
+
+impl Code {
+    /// Ends the program at once, from wherever it is.
+    pub(super) fn exit(self) -> ! {
+        std::process::exit(self.0.into())
+    }
+}
 
 impl From<Code> for ExitCode {
     fn from(code: Code) -> Self {

@@ -7,6 +7,7 @@
 //! | `load` | opens a trace or capture, prepares it, and replays it |
 //! | `progress` | bars on stderr |
 //! | `replay`, `verify`, `compare`, `info`, `bench` | one file or folder a command |
+//! | `threads` | `replay` with `--engine threads` |
 //! | `convert` | a replay's outcome to a report's input |
 //! | `columns` | text in columns, fields of CSV |
 
@@ -20,6 +21,7 @@ mod info;
 mod load;
 mod progress;
 mod replay;
+mod threads;
 mod verify;
 
 use std::io::Write;
@@ -47,9 +49,9 @@ pub fn main() -> ExitCode {
         Some(Command::Compare(args)) => compare::run(&args, cli.global),
         Some(Command::Info(args)) => info::run(&args),
         Some(Command::Bench(args)) => bench::run(&args, cli.global),
-        Some(Command::Replay(args)) => replay::run(&args, cli.global),
+        Some(Command::Replay(args)) => replay::run(&args.replay, &args.threads, cli.global),
         None => match cli.replay {
-            Some(args) => replay::run(&args, cli.global),
+            Some(args) => replay::run(&args, &cli.threads, cli.global),
             // clap asks for the trace itself; the types do not know that.
             None => Err(Failure::usage("no trace given", "`slubreplay --help` shows examples")),
         },

@@ -8,19 +8,22 @@ use slubreplay_reports::{export, json, tables, text};
 
 use super::args::{MachineArgs, ReplayArgs, ReplayFormat};
 use super::failure::Failure;
+use super::load::Loaded;
 use super::progress::Stage;
+use super::threads::{self, Engine, ThreadsArgs};
 use super::{convert, load, print};
-use crate::replay::{CacheState, Observer};
+use crate::replay::{CacheState, Observer, Outcome, Timeline};
 
 /// Operations between two checks with `--check`.
 const CHECK_EVERY: u64 = 100_000;
 
-pub(super) fn run(args: &ReplayArgs, machine: MachineArgs) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineArgs) -> Result<ExitCode, Failure> {
+    if on_threads.engine == Engine::Threads {
+        return threads::run(args, on_threads, machine);
+    }
+    on_threads.refuse_without_engine()?;
     let loaded = load::plan(load::read(&args.trace)?, machine.wishes(), &args.trace)?;
-    let mut progress = Progress(Stage::operations("replaying", loaded.plan.ops.len() as u64));
-    let replayed = loaded.replay(args.samples, if args.check { CHECK_EVERY } else { 0 }, &mut progress);
-    drop(progress);
-    let (outcome, timeline) = replayed?;
+    let (outcome, timeline) = exactly(&loaded, args.samples, args.check)?;
     let input = convert::report_input(&args.trace, &loaded, &outcome, &timeline);
     if let Some(dir) = &args.out {
         export::write_all(&input, dir).map_err(Failure::input)?;
@@ -28,14 +31,23 @@ pub(super) fn run(args: &ReplayArgs, machine: MachineArgs) -> Result<ExitCode, F
     let shown = match args.format {
         ReplayFormat::Json => format!("{:#}\n", json::to_json(&input)),
         ReplayFormat::Csv => export::to_csv(tables::caches(&input)).map_err(Failure::input)?,
-        ReplayFormat::Text => {
-            let is_terminal = std::io::stdout().is_terminal();
-            let width = if is_terminal { terminal_width() } else { 80 };
-            text::render(&input, &TextOptions { width, color: is_terminal && colours_wanted(), unicode: is_unicode(), top: args.top })
-        }
+        ReplayFormat::Text => text::render(&input, &text_options(args.top)),
     };
     print(&shown)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Replays by the exact engine, with a bar.
+pub(super) fn exactly(loaded: &Loaded, samples: u32, check: bool) -> Result<(Outcome, Timeline), Failure> {
+    let mut progress = Progress(Stage::operations("replaying", loaded.plan.ops.len() as u64));
+    loaded.replay(samples, if check { CHECK_EVERY } else { 0 }, &mut progress)
+}
+
+/// How to write a report to standard output.
+pub(super) fn text_options(top: usize) -> TextOptions {
+    let is_terminal = std::io::stdout().is_terminal();
+    let width = if is_terminal { terminal_width() } else { 80 };
+    TextOptions { width, color: is_terminal && colours_wanted(), unicode: is_unicode(), top }
 }
 
 struct Progress(Stage);

@@ -11,6 +11,7 @@
 //! | `captures` | the same on captures outside of the repository, if there are any |
 //! | `agreement` | the slabs that the kernel served objects from, and `verify --explain` |
 //! | `compare` | the same operations by several kernels |
+//! | `threads` | the concurrent engine: options, agreement with the exact one, Ctrl-C |
 //! | `conservation` | allocations, frees and live objects, against a map from address to size |
 //! | `determinism` | the same bytes on every run and any number of threads |
 //!
@@ -28,4 +29,5 @@ mod formats;
 mod info;
 mod oracle;
 mod support;
+mod threads;
 mod verify;

@@ -46,6 +46,20 @@ impl Marks {
         (Self::between(0.0, top, wanted, whole), top)
     }
 
+    /// Returns marks at powers of ten between two decimal logarithms, `low` < `high`; where there are few, at 2 and 5 times these too.
+    pub(crate) fn of_decades(low: f64, high: f64) -> Self {
+        let factors: &[f64] = if high - low <= 3.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let decades = (0..MOST_MARKS).map(|index| low.floor() + index as f64).take_while(|decade| *decade <= high);
+        let values = decades.flat_map(|decade| factors.iter().map(move |factor| decade + factor.log10()));
+        let values = values.filter(|value| (low - 1e-9..=high + 1e-9).contains(value)).collect();
+        Self { values, step: 1.0, decimals: 0 }
+    }
+
+    /// Returns the text at a mark of [`Self::of_decades`].
+    pub(crate) fn decade_label(&self, value: f64) -> String {
+        thousands(10f64.powf(value).round() as u64)
+    }
+
     /// Returns the text at a mark.
     pub(crate) fn label(&self, value: f64) -> String {
         // Also turns -0 into 0.
@@ -126,6 +140,17 @@ mod tests {
         let (marks, top) = Marks::from_zero(1e12 / 1_048_576.0, 5, false);
         assert_eq!(top, 1_000_000.0);
         assert_eq!(labels(&marks).last().map(String::as_str), Some("1,000,000"));
+    }
+
+    #[test]
+    fn decades_have_marks_at_powers_of_ten() {
+        let labels = |low, high| {
+            let marks = Marks::of_decades(low, high);
+            marks.values.iter().map(|value| marks.decade_label(*value)).collect::<Vec<_>>()
+        };
+        // 10 to 316.
+        assert_eq!(labels(1.0, 2.5), ["10", "20", "50", "100", "200"]);
+        assert_eq!(labels(0.0, 5.1), ["1", "10", "100", "1,000", "10,000", "100,000"]);
     }
 
     #[test]

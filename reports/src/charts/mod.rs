@@ -1,12 +1,15 @@
 //! Charts of a replay, as SVG and as PNG from the same drawing code.
 
 mod axis;
+mod contention;
 mod font;
+mod latency_cdf;
 mod page;
 mod partial_lists;
 mod path_mix;
 mod png;
 mod slab_bytes;
+pub mod threads;
 
 use std::error::Error;
 use std::path::Path;

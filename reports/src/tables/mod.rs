@@ -8,6 +8,7 @@ mod counters;
 mod ledger;
 mod paths;
 mod sizing;
+pub mod threads;
 mod timeline;
 
 pub use caches::caches;

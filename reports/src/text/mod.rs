@@ -2,6 +2,7 @@
 
 mod sections;
 mod table;
+pub mod threads;
 
 use crate::format::{bytes, duration, printable, thousands, wrap};
 use crate::input::{ReportInput, RunFacts};
@@ -69,13 +70,20 @@ pub fn render(input: &ReportInput, options: &TextOptions) -> String {
     out
 }
 
-fn header(out: &mut String, run: &RunFacts, options: &TextOptions) {
-    let or_unknown = |text: &str| if text.is_empty() { "unknown".to_owned() } else { text.to_owned() };
-    let trace = match (run.trace.is_empty(), run.format.is_empty()) {
+/// The trace, and its format if that is known.
+fn trace_name(run: &RunFacts) -> String {
+    match (run.trace.is_empty(), run.format.is_empty()) {
         (false, false) => format!("{} ({})", run.trace, run.format),
         _ => or_unknown(&run.trace),
-    };
-    fact(out, "trace", &trace, options);
+    }
+}
+
+fn or_unknown(text: &str) -> String {
+    if text.is_empty() { "unknown".to_owned() } else { text.to_owned() }
+}
+
+fn header(out: &mut String, run: &RunFacts, options: &TextOptions) {
+    fact(out, "trace", &trace_name(run), options);
     fact(out, "kernel", &or_unknown(&run.kernel), options);
     let cpus = plural(u64::from(run.cpus), "CPU");
     let nodes = plural(u64::from(run.nodes), "node");

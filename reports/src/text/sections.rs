@@ -30,7 +30,7 @@ fn sum(caches: &[CacheFigures], value: impl Fn(&CacheFigures) -> u64) -> u64 {
 }
 
 /// Returns `what`, with how many of how many are shown if some are not.
-fn title(what: &str, shown: usize, all: usize) -> String {
+pub(super) fn title(what: &str, shown: usize, all: usize) -> String {
     if shown < all { format!("{what} ({shown} of {})", thousands(all as u64)) } else { what.to_owned() }
 }
 

@@ -140,6 +140,12 @@ const ADDRESS_SPACE: usize = 32 << 30;
 /// Time between two reports of progress.
 const REPORT_EVERY: Duration = Duration::from_millis(50);
 
+/// Whether there is a concurrent model that follows these rules.
+#[must_use]
+pub fn has_model(rules: &Rules) -> bool {
+    CpuSlabCache::models(rules) || SheafCache::models(rules)
+}
+
 /// Replays a plan on threads. `stop` ends it early; `progress` is told of the operations done, now and then.
 ///
 /// The laws of all caches are checked afterwards.
@@ -336,18 +342,19 @@ impl<'a, M: Model, P: Probe> Replay<'a, M, P> {
             live_peak: u64::from(self.shares.live_peak),
             ..outcome.memory
         };
-        let mut live = self.untouched;
+        let mut handed = vec![0_u64; self.untouched.len()];
         for object in self.slots.rest() {
             let owner = self.caches.0.first().and_then(|cache| cache.slabs().owner_at(Address::from_raw(object)));
-            if let Some(live) = owner.and_then(|owner| live.get_mut(owner as usize)) {
-                *live += 1;
+            if let Some(handed) = owner.and_then(|owner| handed.get_mut(owner as usize)) {
+                *handed += 1;
             }
         }
-        for (number, (cache, live)) in self.caches.0.iter().zip(live).enumerate() {
+        for (number, (cache, live_objects)) in self.caches.0.iter().zip(handed).enumerate() {
             let places: Vec<&Own<M::Cpu, P>> = by_cpu(&self.owned, &self.shares, number).collect();
-            validate(cache, places.iter().map(|place| &place.state), live)
+            validate(cache, places.iter().map(|place| &place.state), self.untouched[number] + live_objects)
                 .map_err(|violation| ThreadsError::Broken { cache: self.plan.caches[number].name.clone(), violation })?;
             let mut result = figures(&mut places.iter().map(|place| &place.probe));
+            result.live_objects = live_objects;
             result.end.gauges = gauges(cache, places.iter().map(|place| &place.state));
             outcome.caches.push(result);
         }

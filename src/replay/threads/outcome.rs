@@ -39,6 +39,8 @@ pub struct ThreadsOutcome {
 pub struct ThreadsCache {
     /// Counters and gauges at the end.
     pub end: CacheState,
+    /// Objects live at the end; those from before the trace count if the trace frees them later.
+    pub live_objects: u64,
     /// Locks taken, by CPU: those of lists, over all nodes.
     pub list_locks: Vec<LockCounts>,
     /// By node, over all CPUs.
