@@ -171,6 +171,9 @@ pub fn agreement(input: &ThreadsInput) -> PolarsResult<DataFrame> {
     )
 }
 
+/// Chooses one kind of a cache's locks.
+type LocksOf = fn(&ThreadsCache) -> &[LockFigures];
+
 /// Locks and counters of each cache, for standard output.
 ///
 /// One row per cache that was used, in creation order:
@@ -192,7 +195,7 @@ pub fn caches(input: &ThreadsInput) -> PolarsResult<DataFrame> {
         |cache: &&ThreadsCache| cache.threads.iter().any(|&value| value > 0) || lock_rows(cache).iter().any(|row| row.locks.taken > 0);
     let rows: Vec<&ThreadsCache> = input.caches.iter().filter(is_used).collect();
     let mut frame = df!("cache" => rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>())?;
-    let kinds: [(&str, fn(&ThreadsCache) -> &[LockFigures]); 3] =
+    let kinds: [(&str, LocksOf); 3] =
         [("list", |cache| &cache.list_locks), ("barn", |cache| &cache.barn_locks), ("page", |cache| &cache.page_locks)];
     for (kind, locks) in kinds {
         let sums: Vec<LockFigures> = rows.iter().map(|row| LockFigures::sum(locks(row))).collect();
