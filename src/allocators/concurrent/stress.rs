@@ -153,9 +153,14 @@ fn stress<M: Model>(release: KernelRelease, threads: u16, nodes: u16) {
     };
     let mut all: Vec<Thread<M::Cpu>> = (0..threads).map(new_thread).collect();
     std::thread::scope(|scope| {
-        for (number, thread) in all.iter_mut().enumerate() {
+        let start = |(number, thread)| {
             let world = &world;
-            scope.spawn(move || work(world, thread, operations / u64::from(threads), 0x9e37_79b9 * (number as u64 + 1)));
+            scope.spawn(move || work(world, thread, operations / u64::from(threads), 0x9e37_79b9 * (number as u64 + 1)))
+        };
+        let workers: Vec<_> = all.iter_mut().enumerate().map(start).collect();
+        // Joined one by one: the end of a scope orders threads inside of the standard library, where ThreadSanitizer does not see it.
+        for worker in workers {
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
     });
     settle(&world, all, &heap);
