@@ -64,7 +64,7 @@ fn enter(allocator: Allocator, threads: usize, size: u32) -> Result<Box<dyn Entr
     })
 }
 
-/// Measures all patterns; `progress` is told of the cells done, of [`cells`].
+/// Measures all patterns; `progress` is told of each pattern that was done on a number of threads.
 ///
 /// # Errors
 ///
