@@ -71,7 +71,8 @@ impl Model for CpuSlabCache {
     }
 
     #[inline(always)]
-    fn free_in<P: Probe>(&self, own: &mut CpuSlab, slab: SlabId, object: Object, probe: &mut P) -> Path {
+    fn free<P: Probe>(&self, own: &mut CpuSlab, object: Object, probe: &mut P) -> Path {
+        let slab = self.slabs.memory().slab_of(object.0);
         if slab == own.slab {
             self.slabs.set_link(object.0, own.freelist);
             own.freelist = Some(object.0);

@@ -31,14 +31,7 @@ pub trait Model: Send + Sync + Sized + 'static {
     fn alloc<P: Probe>(&self, own: &mut Self::Cpu, request: Request, probe: &mut P) -> Option<(Object, Path)>;
 
     /// Frees an object of this cache.
-    #[inline(always)]
-    fn free<P: Probe>(&self, own: &mut Self::Cpu, object: Object, probe: &mut P) -> Path {
-        let slab = self.slabs().slab_of(&object);
-        self.free_in(own, slab, object, probe)
-    }
-
-    /// Frees an object of this cache, of whose address the slab is known already (`kfree()` finds the cache by it).
-    fn free_in<P: Probe>(&self, own: &mut Self::Cpu, slab: SlabId, object: Object, probe: &mut P) -> Path;
+    fn free<P: Probe>(&self, own: &mut Self::Cpu, object: Object, probe: &mut P) -> Path;
 
     /// Frees an array of objects of this cache (`kfree_bulk()`).
     fn free_bulk<P: Probe>(&self, own: &mut Self::Cpu, objects: Vec<Object>, probe: &mut P);

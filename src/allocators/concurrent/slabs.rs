@@ -455,15 +455,6 @@ impl Slabs {
         slab.owner.load(Relaxed).checked_sub(1)
     }
 
-    /// The slab that an object of some cache of the heap is in, and the number of that cache, as `kfree()` finds them. The number is none
-    /// that a cache has if the address is in no slab.
-    #[inline(always)]
-    pub(crate) fn found(&self, object: &Object) -> (SlabId, usize) {
-        let frame = self.memory().frame_of(object.0);
-        // ORDERING: Relaxed, as `slab_of`.
-        (SlabId::new(frame.head.load(Relaxed)), (frame.owner.load(Relaxed) as usize).wrapping_sub(1))
-    }
-
     /// Writes to the first bytes of an object, as its user would.
     #[inline]
     pub(crate) fn touch(&self, object: &Object, bytes: u32) {

@@ -23,14 +23,14 @@ impl SheafCache {
 
     /// An object from the CPU's main sheaf, which is replaced if it is empty.
     fn alloc_from_pcs<P: Probe>(&self, own: &mut CpuSheaves, request: Request, probe: &mut P) -> Option<(Address, Path)> {
-        let path = if own.main.0.is_empty() { self.replace_empty_main(own, request, probe)? } else { Path::AllocFast };
-        let top = *own.main.0.last()?;
+        let path = if own.main.is_empty() { self.replace_empty_main(own, request, probe)? } else { Path::AllocFast };
+        let top = *own.main.objects().last()?;
         let slab = self.slabs.memory().slab_of(top);
         if request.node.is_some_and(|node| self.slabs.memory().slab(slab).node() != node) {
             probe.count(Counter::AllocNodeMismatch, 1);
             return None;
         }
-        own.main.0.pop();
+        own.main.pop();
         probe.count(Counter::AllocFastpath, 1);
         Some((top, path))
     }
@@ -55,7 +55,11 @@ impl SheafCache {
                 self.empty_sheaf()
             }
         };
-        let (got, path) = self.refill_objects(own, self.capacity, &mut sheaf.0, probe);
+        let mut array = std::mem::take(&mut own.array);
+        let (got, path) = self.refill_objects(own, self.capacity, &mut array, probe);
+        sheaf.extend(&array);
+        array.clear();
+        own.array = array;
         probe.count(Counter::SheafRefill, got as u64);
         if got < self.capacity {
             self.flush_sheaf(&mut sheaf, probe);
@@ -73,7 +77,7 @@ impl SheafCache {
 
     /// Exchanges an empty main for a spare with objects.
     pub(super) fn swap_in_spare(&self, own: &mut CpuSheaves) -> bool {
-        let Some(spare) = own.spare.as_mut().filter(|spare| !spare.0.is_empty()) else { return false };
+        let Some(spare) = own.spare.as_mut().filter(|spare| !spare.is_empty()) else { return false };
         std::mem::swap(&mut own.main, spare);
         true
     }

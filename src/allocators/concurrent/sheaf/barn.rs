@@ -127,18 +127,20 @@ impl Barn {
     }
 
     /// Adds a sheaf that exists from the start: empty or full.
-    pub(super) fn seed(&self, sheaf: Sheaf, capacity: usize) -> bool {
-        match sheaf.0.len() {
-            0 => self.put_empty(sheaf, &mut NoProbe),
-            size if size == capacity => self.put_full(sheaf, &mut NoProbe),
-            _ => return false,
+    pub(super) fn seed(&self, sheaf: Sheaf) -> bool {
+        if sheaf.is_empty() {
+            self.put_empty(sheaf, &mut NoProbe);
+        } else if sheaf.is_full() {
+            self.put_full(sheaf, &mut NoProbe);
+        } else {
+            return false;
         }
         true
     }
 
     /// Objects in full sheaves.
     pub(super) fn objects<P: Probe>(&self, probe: &mut P) -> Vec<Address> {
-        self.lock(probe).stacks.full.iter().flat_map(|sheaf| sheaf.0.iter().copied()).collect()
+        self.lock(probe).stacks.full.iter().flat_map(|sheaf| sheaf.objects().iter().copied()).collect()
     }
 }
 

@@ -10,8 +10,8 @@ use crate::allocators::slub::{CacheKind, Counter};
 impl SheafCache {
     /// What the CPU's sheaves and its barn have, without a refill (`alloc_from_pcs_bulk()`), else slabs.
     pub(super) fn one_of_bulk<P: Probe>(&self, own: &mut CpuSheaves, request: Request, probe: &mut P) -> Option<(Address, Path)> {
-        if self.capacity > 0 && (!own.main.0.is_empty() || self.swap_in_spare(own) || self.swap_in_full(own, probe)) {
-            let top = own.main.0.pop()?;
+        if self.capacity > 0 && (!own.main.is_empty() || self.swap_in_spare(own) || self.swap_in_full(own, probe)) {
+            let top = own.main.pop()?;
             probe.count(Counter::AllocFastpath, 1);
             return Some((top, Path::AllocFast));
         }
@@ -39,13 +39,14 @@ impl SheafCache {
         let mut sheaf = match own.rcu_free.take() {
             Some(sheaf) => sheaf,
             None => {
-                let spare = own.spare.take_if(|spare| spare.0.is_empty());
+                let spare = own.spare.take_if(|spare| spare.is_empty());
                 spare.or_else(|| self.barn(own).get_empty(probe)).unwrap_or_else(|| self.new_empty(probe))
             }
         };
-        sheaf.0.push(object.0);
+        let has_room = sheaf.push(object.0);
+        debug_assert!(has_room, "a full sheaf does not stay here");
         probe.count(Counter::FreeRcuSheaf, 1);
-        if sheaf.0.len() < self.capacity {
+        if !sheaf.is_full() {
             own.rcu_free = Some(sheaf);
             return None;
         }

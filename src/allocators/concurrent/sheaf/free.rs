@@ -12,7 +12,8 @@ impl SheafCache {
     #[cold]
     pub(super) fn free_slow<P: Probe>(&self, own: &mut CpuSheaves, object: Address, slab: SlabId, is_local: bool, probe: &mut P) -> Path {
         if is_local && let Some(path) = self.replace_full_main(own, probe) {
-            own.main.0.push(object);
+            let has_room = own.main.push(object);
+            debug_assert!(has_room, "a replaced main sheaf has room");
             probe.count(Counter::FreeFastpath, 1);
             return path;
         }
@@ -37,7 +38,7 @@ impl SheafCache {
             own.spare = Some(std::mem::replace(&mut own.main, empty));
             return Some(Path::FreeBarn);
         };
-        if spare.0.len() < self.capacity {
+        if !spare.is_full() {
             std::mem::swap(&mut own.main, spare);
             return Some(Path::FreeBarn);
         }
@@ -71,8 +72,10 @@ impl SheafCache {
 
     /// Moves all objects of a sheaf to slabs (`sheaf_flush_unused()`).
     pub(super) fn flush_sheaf<P: Probe>(&self, sheaf: &mut Sheaf, probe: &mut P) {
-        probe.count(Counter::SheafFlush, sheaf.0.len() as u64);
-        self.flush_array(&mut sheaf.0, probe);
+        let mut array = Vec::with_capacity(self.capacity);
+        sheaf.take_top(self.capacity, &mut array);
+        probe.count(Counter::SheafFlush, array.len() as u64);
+        self.flush_array(&mut array, probe);
     }
 
     pub(super) fn flush_and_free<P: Probe>(&self, mut sheaf: Sheaf, probe: &mut P) {
@@ -82,8 +85,9 @@ impl SheafCache {
 
     /// Flushes the main sheaf in batches from its top (`sheaf_flush_main()`).
     pub(super) fn flush_main<P: Probe>(&self, own: &mut CpuSheaves, probe: &mut P) {
-        while !own.main.0.is_empty() {
-            let mut batch = own.main.0.split_off(own.main.0.len().saturating_sub(BATCH));
+        while !own.main.is_empty() {
+            let mut batch = Vec::with_capacity(BATCH);
+            own.main.take_top(BATCH, &mut batch);
             let size = batch.len() as u64;
             self.flush_array(&mut batch, probe);
             probe.count(Counter::SheafFlush, size);

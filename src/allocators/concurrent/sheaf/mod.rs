@@ -2,6 +2,7 @@
 //!
 //! | file | what it models |
 //! |---|---|
+//! | `stack` | one sheaf |
 //! | `barn` | full and empty sheaves of a node, under their lock |
 //! | `alloc` | `alloc_from_pcs()`, `__pcs_replace_empty_main()` |
 //! | `free` | `free_to_pcs()`, `__pcs_replace_full_main()`, flushing |
@@ -16,6 +17,7 @@ mod barn;
 mod bulk;
 mod free;
 mod refill;
+mod stack;
 
 use super::lock::Lock;
 use super::memory::Address;
@@ -26,6 +28,7 @@ use super::slab::SlabId;
 use super::slabs::Slabs;
 use crate::allocators::slub::{CacheKind, Counter, Generation, Rules, Seed, SheafPlace, SheafRules};
 use barn::Barn;
+use stack::Sheaf;
 
 /// Objects that go at once when a main sheaf is flushed (`PCS_BATCH_MAX`).
 const BATCH: usize = 32;
@@ -42,10 +45,6 @@ pub struct SheafCache {
     waiting: Lock<Vec<Sheaf>>,
 }
 
-/// An array of free objects, the top at the end (`struct slab_sheaf`).
-#[derive(Debug, Default)]
-struct Sheaf(Vec<Address>);
-
 /// What a CPU has (`struct slub_percpu_sheaves`).
 #[derive(Debug)]
 pub struct CpuSheaves {
@@ -54,8 +53,9 @@ pub struct CpuSheaves {
     rcu_free: Option<Sheaf>,
     cpu: u16,
     node: u16,
-    /// Kept for its memory.
+    /// Both kept for their memory.
     grabbed: Vec<SlabId>,
+    array: Vec<Address>,
 }
 
 impl Model for SheafCache {
@@ -78,13 +78,13 @@ impl Model for SheafCache {
 
     fn cpu(&self, cpu: u16) -> CpuSheaves {
         let node = self.slabs.topology.node_of(cpu);
-        CpuSheaves { main: self.empty_sheaf(), spare: None, rcu_free: None, cpu, node, grabbed: Vec::new() }
+        CpuSheaves { main: self.empty_sheaf(), spare: None, rcu_free: None, cpu, node, grabbed: Vec::new(), array: Vec::new() }
     }
 
     #[inline(always)]
     fn alloc<P: Probe>(&self, own: &mut CpuSheaves, request: Request, probe: &mut P) -> Option<(Object, Path)> {
         if request.node.is_none()
-            && let Some(top) = own.main.0.pop()
+            && let Some(top) = own.main.pop()
         {
             probe.count(Counter::AllocFastpath, 1);
             return Some((Object(top), Path::AllocFast));
@@ -94,10 +94,10 @@ impl Model for SheafCache {
     }
 
     #[inline(always)]
-    fn free_in<P: Probe>(&self, own: &mut CpuSheaves, slab: SlabId, object: Object, probe: &mut P) -> Path {
+    fn free<P: Probe>(&self, own: &mut CpuSheaves, object: Object, probe: &mut P) -> Path {
+        let slab = self.slabs.memory().slab_of(object.0);
         let is_local = self.slabs.memory().slab(slab).node() == own.node;
-        if is_local && own.main.0.len() < self.capacity {
-            own.main.0.push(object.0);
+        if is_local && own.main.push(object.0) {
             probe.count(Counter::FreeFastpath, 1);
             return Path::FreeFast;
         }
@@ -164,12 +164,12 @@ impl Model for SheafCache {
             return false;
         }
         let mut sheaf = self.empty_sheaf();
-        sheaf.0.extend_from_slice(objects);
-        let is_full = sheaf.0.len() == self.capacity;
+        sheaf.extend(objects);
+        let is_full = sheaf.is_full();
         match place {
             SheafPlace::Main(cpu) => {
                 let main = &mut cpus[usize::from(cpu)].main;
-                let is_free = main.0.is_empty();
+                let is_free = main.is_empty();
                 if is_free {
                     *main = sheaf;
                 }
@@ -178,18 +178,18 @@ impl Model for SheafCache {
             SheafPlace::Spare(cpu) => put(&mut cpus[usize::from(cpu)].spare, sheaf),
             // A full one would be with RCU already.
             SheafPlace::RcuFree(cpu) => !is_full && put(&mut cpus[usize::from(cpu)].rcu_free, sheaf),
-            SheafPlace::Barn(node) => self.barns[usize::from(node)].seed(sheaf, self.capacity),
+            SheafPlace::Barn(node) => self.barns[usize::from(node)].seed(sheaf),
         }
     }
 
     fn parked(&self, own: &CpuSheaves) -> Parked {
         let sheaves = [Some(&own.main), own.spare.as_ref(), own.rcu_free.as_ref()];
-        Parked { sheaves: sheaves.into_iter().flatten().flat_map(|sheaf| sheaf.0.iter().copied()).collect(), ..Parked::default() }
+        Parked { sheaves: sheaves.into_iter().flatten().flat_map(|sheaf| sheaf.objects().iter().copied()).collect(), ..Parked::default() }
     }
 
     fn parked_shared(&self) -> Vec<Address> {
         let mut objects: Vec<Address> = self.barns.iter().flat_map(|barn| barn.objects(&mut NoProbe)).collect();
-        objects.extend(self.waiting.lock(LockSite::Barn(0), &mut NoProbe).iter().flat_map(|sheaf| &sheaf.0));
+        objects.extend(self.waiting.lock(LockSite::Barn(0), &mut NoProbe).iter().flat_map(|sheaf| sheaf.objects()));
         objects
     }
 }
@@ -204,7 +204,7 @@ fn put(place: &mut Option<Sheaf>, sheaf: Sheaf) -> bool {
 
 impl SheafCache {
     fn empty_sheaf(&self) -> Sheaf {
-        Sheaf(Vec::with_capacity(self.capacity))
+        Sheaf::new(self.capacity)
     }
 
     fn barn(&self, own: &CpuSheaves) -> &Barn {
