@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 pub mod allocators;
+#[cfg(not(slub_loom))]
 pub mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
