@@ -1,8 +1,8 @@
-//! Every order in which threads may come, as far as loom explores them: run with `--cfg slub_loom` (see CONTRIBUTING in README).
+//! Every order in which threads may come, as far as loom explores them: run by `tests/concurrency/interleavings.sh`.
 //!
 //! Each test is a race that the protocol is made for. Free pointers are cells in which loom finds any access that is not ordered, so that
 //! a weakened ordering shows; the laws are checked when all threads are done, the objects freed, and the memory used again, so that a lost
-//! or doubled object shows. `tests/mutations` holds the changes that these tests have to catch.
+//! or doubled object shows. `tests/concurrency/mutations` holds the changes that these tests have to catch.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
