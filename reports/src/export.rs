@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::{CsvWriter, DataFrame, PolarsError, PolarsResult, SerWriter};
 
-use crate::charts::{Chart, ChartError};
+use crate::charts::{Chart, ChartError, Picture};
 use crate::input::ReportInput;
-use crate::tables;
+use crate::tables::{self, Table};
 
 /// Digits behind the point of ratios: enough to tell one object in a million.
 const RATIO_DIGITS: usize = 6;
@@ -63,29 +63,32 @@ pub enum ExportError {
 /// If the folder or a file cannot be written, or if the input refers to caches that it does not
 /// hold. Files written before that stay.
 pub fn write_all(input: &ReportInput, dir: &Path) -> Result<Vec<PathBuf>, ExportError> {
+    write(input, dir, &tables::ALL, &Chart::ALL)
+}
+
+/// Writes these tables and charts of an input.
+fn write<I, P: Picture<Input = I>>(input: &I, dir: &Path, tables: &[Table<I>], charts: &[P]) -> Result<Vec<PathBuf>, ExportError> {
     fs::create_dir_all(dir).map_err(|source| ExportError::Folder { path: dir.to_owned(), source })?;
     let mut written = Vec::new();
-    for table in tables::ALL {
+    for table in tables {
         let path = dir.join(format!("{}.csv", table.name));
-        write_table(input, table, &path)?;
+        let failed = |source| ExportError::Table { path: path.clone(), source };
+        let mut frame = (table.build)(input).map_err(failed)?;
+        write_csv(&mut frame, create(&path)?).map_err(failed)?;
         written.push(path);
     }
-    for chart in Chart::ALL {
+    for chart in charts {
         let path = dir.join(format!("{}.svg", chart.name()));
-        write_svg(input, chart, &path)?;
+        let svg = chart.to_svg(input).map_err(|source| ExportError::Chart { path: path.clone(), source })?;
+        fs::write(&path, svg).map_err(|source| ExportError::File { path: path.clone(), source })?;
         written.push(path);
         let path = dir.join(format!("{}.png", chart.name()));
-        write_png(input, chart, &path)?;
+        // The backend opens the file itself; doing so first gives the plain reason if that fails.
+        drop(create(&path)?);
+        chart.write_png(input, &path).map_err(|source| ExportError::Chart { path: path.clone(), source })?;
         written.push(path);
     }
     Ok(written)
-}
-
-fn write_table(input: &ReportInput, table: tables::Table, path: &Path) -> Result<(), ExportError> {
-    let failed = |source| ExportError::Table { path: path.to_owned(), source };
-    let mut frame = (table.build)(input).map_err(failed)?;
-    let file = create(path)?;
-    write_csv(&mut frame, file).map_err(failed)
 }
 
 /// Returns a table as CSV, in the form of the files that [`write_all`] writes.
@@ -101,17 +104,6 @@ pub fn to_csv(table: PolarsResult<DataFrame>) -> Result<String, PolarsError> {
 
 fn write_csv(frame: &mut DataFrame, to: impl Write) -> Result<(), PolarsError> {
     CsvWriter::new(to).with_float_precision(Some(RATIO_DIGITS)).finish(frame)
-}
-
-fn write_svg(input: &ReportInput, chart: Chart, path: &Path) -> Result<(), ExportError> {
-    let svg = chart.to_svg(input).map_err(|source| ExportError::Chart { path: path.to_owned(), source })?;
-    fs::write(path, svg).map_err(|source| ExportError::File { path: path.to_owned(), source })
-}
-
-fn write_png(input: &ReportInput, chart: Chart, path: &Path) -> Result<(), ExportError> {
-    // The backend opens the file itself; doing so first gives the plain reason if that fails.
-    drop(create(path)?);
-    chart.write_png(input, path).map_err(|source| ExportError::Chart { path: path.to_owned(), source })
 }
 
 fn create(path: &Path) -> Result<File, ExportError> {

@@ -40,30 +40,32 @@ pub enum Chart {
 #[error("{0}")]
 pub struct ChartError(Box<dyn Error + Send + Sync>);
 
-impl Chart {
-    /// All charts, in the order of their export.
-    pub const ALL: [Chart; 3] = [Chart::SlabBytes, Chart::PathMix, Chart::PartialLists];
+/// A chart of some input, as SVG and as PNG from the same drawing code.
+pub trait Picture: Copy {
+    /// What it is drawn from.
+    type Input;
 
     /// Returns the file name without extension, such as `slab-bytes`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Chart::SlabBytes => "slab-bytes",
-            Chart::PathMix => "path-mix",
-            Chart::PartialLists => "partial-lists",
-        }
-    }
+    fn name(self) -> &'static str;
+
+    /// Draws it on an empty page.
+    ///
+    /// # Errors
+    ///
+    /// Only if plotters fails.
+    fn draw<DB>(self, root: &DrawingArea<DB, Shift>, input: &Self::Input) -> DrawResult<(), DB>
+    where
+        DB: DrawingBackend,
+        DB::ErrorType: 'static;
 
     /// Returns the chart as an SVG document.
     ///
     /// # Errors
     ///
     /// Only if plotters fails, which no input should bring about.
-    pub fn to_svg(self, input: &ReportInput) -> Result<String, ChartError> {
+    fn to_svg(self, input: &Self::Input) -> Result<String, ChartError> {
         let mut svg = String::new();
-        let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        self.draw(&root, input).map_err(|error| ChartError(error.into()))?;
-        drop(root);
+        paint(self, SVGBackend::with_string(&mut svg, SIZE), input)?;
         Ok(svg)
     }
 
@@ -72,9 +74,35 @@ impl Chart {
     /// # Errors
     ///
     /// If the file cannot be written.
-    pub fn write_png(self, input: &ReportInput, path: &Path) -> Result<(), ChartError> {
-        let root = png::PngBackend::new(path, SIZE).into_drawing_area();
-        self.draw(&root, input).map_err(|error| ChartError(error.into()))
+    fn write_png(self, input: &Self::Input, path: &Path) -> Result<(), ChartError> {
+        paint(self, png::PngBackend::new(path, SIZE), input)
+    }
+}
+
+fn paint<P: Picture, DB>(picture: P, backend: DB, input: &P::Input) -> Result<(), ChartError>
+where
+    DB: DrawingBackend,
+    DB::ErrorType: 'static,
+{
+    let root = backend.into_drawing_area();
+    let painted = root.fill(&page::BACKGROUND).and_then(|()| picture.draw(&root, input)).and_then(|()| root.present());
+    painted.map_err(|error| ChartError(error.into()))
+}
+
+impl Chart {
+    /// All charts, in the order of their export.
+    pub const ALL: [Chart; 3] = [Chart::SlabBytes, Chart::PathMix, Chart::PartialLists];
+}
+
+impl Picture for Chart {
+    type Input = ReportInput;
+
+    fn name(self) -> &'static str {
+        match self {
+            Chart::SlabBytes => "slab-bytes",
+            Chart::PathMix => "path-mix",
+            Chart::PartialLists => "partial-lists",
+        }
     }
 
     fn draw<DB>(self, root: &DrawingArea<DB, Shift>, input: &ReportInput) -> DrawResult<(), DB>
@@ -82,13 +110,11 @@ impl Chart {
         DB: DrawingBackend,
         DB::ErrorType: 'static,
     {
-        root.fill(&page::BACKGROUND)?;
         match self {
-            Chart::SlabBytes => slab_bytes::draw(root, input)?,
-            Chart::PathMix => path_mix::draw(root, input)?,
-            Chart::PartialLists => partial_lists::draw(root, input)?,
+            Chart::SlabBytes => slab_bytes::draw(root, input),
+            Chart::PathMix => path_mix::draw(root, input),
+            Chart::PartialLists => partial_lists::draw(root, input),
         }
-        root.present()
     }
 }
 

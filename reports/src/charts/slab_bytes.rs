@@ -103,6 +103,7 @@ fn mark_largest_gap<DB: DrawingBackend>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::charts::{Chart, Picture};
     use crate::testdata;
 
     #[test]
@@ -118,7 +119,7 @@ mod tests {
         let totals = testdata::small().timeline.totals();
         // Slabs 4096, 24576, 20480; live 192, 16000, 2560: the last gap, 17920, is the largest.
         assert_eq!(largest_gap(&totals), Some((2, 17920)));
-        let svg = super::super::Chart::SlabBytes.to_svg(&testdata::small()).expect("draws");
+        let svg = Chart::SlabBytes.to_svg(&testdata::small()).expect("draws");
         // 17920 / 1024 = 17.5, 17920 / 20480 = 0.875.
         assert!(svg.contains("largest gap: 17.5 KiB (87.5% of slab memory)"));
     }

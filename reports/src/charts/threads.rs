@@ -1,12 +1,9 @@
 //! Charts of a replay on threads.
 
-use std::path::Path;
+use plotters::prelude::{DrawResult, DrawingBackend};
 
-use plotters::drawing::IntoDrawingArea;
-use plotters::prelude::{DrawResult, DrawingBackend, SVGBackend};
-
-use super::page::{self, Page};
-use super::{ChartError, SIZE, contention, latency_cdf, png};
+use super::page::Page;
+use super::{Picture, contention, latency_cdf};
 use crate::input::threads::ThreadsInput;
 
 /// A chart of a replay on threads.
@@ -22,37 +19,16 @@ pub enum ThreadsChart {
 impl ThreadsChart {
     /// All charts, in the order of their export.
     pub const ALL: [ThreadsChart; 2] = [ThreadsChart::LatencyCdf, ThreadsChart::Contention];
+}
 
-    /// Returns the file name without extension.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+impl Picture for ThreadsChart {
+    type Input = ThreadsInput;
+
+    fn name(self) -> &'static str {
         match self {
             ThreadsChart::LatencyCdf => "latency-cdf",
             ThreadsChart::Contention => "contention",
         }
-    }
-
-    /// Returns the chart as an SVG document.
-    ///
-    /// # Errors
-    ///
-    /// Only if plotters fails, which no input should bring about.
-    pub fn to_svg(self, input: &ThreadsInput) -> Result<String, ChartError> {
-        let mut svg = String::new();
-        let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        self.draw(&root, input).map_err(|error| ChartError(error.into()))?;
-        drop(root);
-        Ok(svg)
-    }
-
-    /// Writes the chart as a PNG image to `path`, whose name has to end in `.png`.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be written.
-    pub fn write_png(self, input: &ThreadsInput, path: &Path) -> Result<(), ChartError> {
-        let root = png::PngBackend::new(path, SIZE).into_drawing_area();
-        self.draw(&root, input).map_err(|error| ChartError(error.into()))
     }
 
     fn draw<DB>(self, root: &Page<DB>, input: &ThreadsInput) -> DrawResult<(), DB>
@@ -60,12 +36,10 @@ impl ThreadsChart {
         DB: DrawingBackend,
         DB::ErrorType: 'static,
     {
-        root.fill(&page::BACKGROUND)?;
         match self {
-            ThreadsChart::LatencyCdf => latency_cdf::draw(root, input)?,
-            ThreadsChart::Contention => contention::draw(root, input)?,
+            ThreadsChart::LatencyCdf => latency_cdf::draw(root, input),
+            ThreadsChart::Contention => contention::draw(root, input),
         }
-        root.present()
     }
 }
 

@@ -1,9 +1,8 @@
 //! Writes the tables and charts of a replay on threads into a folder.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{ExportError, create, write_csv};
+use super::ExportError;
 use crate::charts::threads::ThreadsChart;
 use crate::input::threads::ThreadsInput;
 use crate::tables::threads as tables;
@@ -14,31 +13,13 @@ use crate::tables::threads as tables;
 ///
 /// If the folder or a file cannot be written. Files written before that stay.
 pub fn write_all(input: &ThreadsInput, dir: &Path) -> Result<Vec<PathBuf>, ExportError> {
-    fs::create_dir_all(dir).map_err(|source| ExportError::Folder { path: dir.to_owned(), source })?;
-    let mut written = Vec::new();
-    for table in tables::ALL {
-        let path = dir.join(format!("{}.csv", table.name));
-        let failed = |source| ExportError::Table { path: path.clone(), source };
-        let mut frame = (table.build)(input).map_err(failed)?;
-        write_csv(&mut frame, create(&path)?).map_err(failed)?;
-        written.push(path);
-    }
-    for chart in ThreadsChart::ALL {
-        let path = dir.join(format!("{}.svg", chart.name()));
-        let svg = chart.to_svg(input).map_err(|source| ExportError::Chart { path: path.clone(), source })?;
-        fs::write(&path, svg).map_err(|source| ExportError::File { path: path.clone(), source })?;
-        written.push(path);
-        let path = dir.join(format!("{}.png", chart.name()));
-        // The backend opens the file itself; doing so first gives the plain reason if that fails.
-        drop(create(&path)?);
-        chart.write_png(input, &path).map_err(|source| ExportError::Chart { path: path.clone(), source })?;
-        written.push(path);
-    }
-    Ok(written)
+    super::write(input, dir, &tables::ALL, &ThreadsChart::ALL)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::testdata::threads::small;
 

@@ -22,17 +22,17 @@ use polars::prelude::{DataFrame, PolarsResult, polars_err};
 
 use crate::input::ReportInput;
 
-/// A table, and the file name it is exported under.
+/// A table of some input, and the file name it is exported under.
 #[derive(Debug, Clone, Copy)]
-pub struct Table {
+pub struct Table<I> {
     /// Name without extension, such as `caches`.
     pub name: &'static str,
     /// Builds the table.
-    pub build: fn(&ReportInput) -> PolarsResult<DataFrame>,
+    pub build: fn(&I) -> PolarsResult<DataFrame>,
 }
 
 /// All tables, in the order of their export.
-pub const ALL: [Table; 7] = [
+pub const ALL: [Table<ReportInput>; 7] = [
     Table { name: "caches", build: caches },
     Table { name: "paths", build: paths },
     Table { name: "counters", build: counters },

@@ -3,19 +3,11 @@
 use polars::df;
 use polars::prelude::{Column, DataFrame, PolarsResult};
 
+use super::Table;
 use crate::input::threads::{LockFigures, QUANTILES, ThreadsCache, ThreadsInput};
 
-/// A table of a replay on threads, and the file name it is exported under.
-#[derive(Debug, Clone, Copy)]
-pub struct Table {
-    /// Name without extension.
-    pub name: &'static str,
-    /// Builds the table.
-    pub build: fn(&ThreadsInput) -> PolarsResult<DataFrame>,
-}
-
 /// All tables that are exported, in order.
-pub const ALL: [Table; 4] = [
+pub const ALL: [Table<ThreadsInput>; 4] = [
     Table { name: "threads-workers", build: workers },
     Table { name: "threads-latency", build: latency },
     Table { name: "threads-locks", build: locks },
