@@ -190,3 +190,23 @@ fn seeded_debug_slabs_are_found() {
         }
     }
 }
+
+/// 17.2 step 2 and 22.10 K3: in 7.x every cache is asked for a sheaf first, and counts that it has none on the node asked for
+/// (`alloc_node_mismatch`) and none for kfree_rcu() (`free_rcu_sheaf_fail`); before, caches with debugging count neither.
+#[test]
+fn sheaves_that_debug_caches_lack_are_asked_for_in_7_x() {
+    for release in LISTED {
+        let asked = u64::from(release >= (7, 0));
+        let mut rig = debug_cache(release, 3, 1, &[0, 1]);
+        // CPU 0 is on node 0: the first is of its own node, the second of another.
+        let own = rig.take_on_node(0, 0);
+        let other = rig.take_on_node(0, 1);
+        assert_eq!(rig.cache.total(AllocNodeMismatch), asked, "{release:?}");
+        // An object of another node does not qualify, so nobody counts.
+        for (object, failures) in [(other, 0), (own, asked)] {
+            assert_eq!(rig.cache.free_rcu(0, object, &mut rig.pages), RcuFree::NotTaken, "{release:?}");
+            assert_eq!(rig.cache.total(FreeRcuSheafFail), failures, "{release:?}");
+            rig.free(0, &[object]);
+        }
+    }
+}
