@@ -122,14 +122,7 @@ impl<'a> Seat<'a> {
 /// The numbers below `count` in a fixed random order.
 fn permutation(count: usize) -> Vec<u32> {
     let mut order: Vec<u32> = (0..count as u32).collect();
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-    for left in (1..count).rev() {
-        // Xorshift, then Fisher and Yates.
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        order.swap(left, (random % (left as u64 + 1)) as usize);
-    }
+    fastrand::Rng::with_seed(0).shuffle(&mut order);
     order
 }
 

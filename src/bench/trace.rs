@@ -16,7 +16,7 @@ use super::{Allocator, BenchError, Figure};
 use crate::allocators::slub::Rules;
 use crate::compare::{is_recorded, retarget};
 use crate::prepare::{Op, Plan, What};
-use crate::replay::threads::{DEFAULT_WINDOW_NS, Pace, Shares, ThreadsOutcome, ThreadsSetup, Touch, run_in, run_other};
+use crate::replay::threads::{self, DEFAULT_WINDOW_NS, Pace, Shares, ThreadsOutcome, ThreadsSetup, Touch, run_other};
 use crate::setting::Setting;
 
 /// Name of the pattern.
@@ -145,11 +145,12 @@ impl Entrant {
             sample_every: 0,
             touch: Touch::FirstLine,
             counts: matches!(self.allocator, Allocator::Slub { counts: true, .. }),
+            ready_bytes: self.ready_bytes,
         };
         let stop = AtomicBool::new(false);
         let outcome = match (&self.laid_out, self.allocator) {
             (Some((plan, _)), _) => {
-                let outcome = run_in(plan, &setup, self.ready_bytes, &stop, &|_| {});
+                let outcome = threads::run(plan, &setup, &stop, &|_| {});
                 let outcome = outcome.map_err(|source| BenchError::Replay { allocator: self.allocator.name(), source })?;
                 self.ready_bytes = outcome.memory.frames;
                 outcome

@@ -24,14 +24,19 @@ pub fn nanoseconds(ticks: u64) -> u64 {
     clock().delta_as_nanos(0, ticks)
 }
 
-/// What reading the clock twice costs, in ticks: the least of many, as anything more was something else.
+/// The same of fewer ticks than make many nanoseconds, or of a part of one: with fractions.
 #[must_use]
-pub fn cost_ticks() -> u64 {
-    (0..10_000)
-        .map(|_| {
-            let start = ticks();
-            ticks() - start
-        })
-        .min()
-        .unwrap_or(0)
+pub fn fine_nanoseconds(ticks: f64) -> f64 {
+    const MANY: u64 = 1 << 30;
+    ticks * nanoseconds(MANY) as f64 / MANY as f64
+}
+
+/// What reading the clock twice costs, in nanoseconds: the least of many, as anything more was something else.
+#[must_use]
+pub fn cost_ns() -> f64 {
+    let cost = || {
+        let start = ticks();
+        ticks() - start
+    };
+    fine_nanoseconds((0..10_000).map(|_| cost()).min().unwrap_or(0) as f64)
 }

@@ -18,10 +18,6 @@ use crate::allocators::slub::{CacheKind, Counter, Generation, Rules, Seed, SeedP
 #[derive(Debug)]
 pub struct CpuSlabCache {
     slabs: Slabs,
-    /// `kmem_cache_has_cpu_partial()`.
-    has_cpu_partial: bool,
-    /// Objects are taken one at a time, from listed slabs.
-    has_debug: bool,
 }
 
 /// What a CPU allocates from.
@@ -44,9 +40,7 @@ impl Model for CpuSlabCache {
     }
 
     fn new(slabs: Slabs) -> Self {
-        let has_cpu_partial = slabs.kind == CacheKind::CpuPartial;
-        let has_debug = slabs.kind == CacheKind::Debug;
-        Self { slabs, has_cpu_partial, has_debug }
+        Self { slabs }
     }
 
     fn slabs(&self) -> &Slabs {
@@ -82,15 +76,6 @@ impl Model for CpuSlabCache {
         self.free_slow(own, slab, (object.0, object.0, 1), probe)
     }
 
-    fn free_bulk<P: Probe>(&self, own: &mut CpuSlab, objects: Vec<Object>, probe: &mut P) {
-        let mut array: Vec<Address> = objects.into_iter().map(|object| object.0).collect();
-        let mut list = Vec::new();
-        while let Some(slab) = self.slabs.detach(&mut array, &mut list) {
-            // slab_free_freelist_hook() turns the list round: what was found first comes to its head.
-            self.free_list(own, slab, &list, probe);
-        }
-    }
-
     fn free_one_slab<P: Probe>(&self, own: &mut CpuSlab, objects: Vec<Object>, probe: &mut P) {
         let Some(first) = objects.first() else { return };
         let slab = self.slabs.memory().slab_of(first.0);
@@ -103,8 +88,9 @@ impl Model for CpuSlabCache {
         self.alloc(own, Request { node: None, ..request }, probe)
     }
 
-    fn free_rcu<P: Probe>(&self, own: &mut CpuSlab, object: Object, probe: &mut P) {
-        self.free_bulk(own, vec![object], probe);
+    fn free_rcu<P: Probe>(&self, own: &mut CpuSlab, object: Object, probe: &mut P) -> Path {
+        // kfree_bulk() of an array of one.
+        self.free(own, object, probe)
     }
 
     fn flush<P: Probe>(&self, own: &mut CpuSlab, probe: &mut P) {
@@ -123,7 +109,7 @@ impl Model for CpuSlabCache {
     fn seed(&self, cpus: &mut [&mut CpuSlab], seed: &Seed) -> SlabId {
         let (slab, free) = self.slabs.adopt_seed(seed);
         match seed.place {
-            SeedPlace::Cpu(cpu) if !self.has_debug && cpus[usize::from(cpu)].slab.is_none() => {
+            SeedPlace::Cpu(cpu) if !self.has_debug() && cpus[usize::from(cpu)].slab.is_none() => {
                 let (own, remote) = free.split_at(seed.own.unwrap_or(free.len()).min(free.len()));
                 if let Some(&last) = own.last() {
                     self.slabs.set_link(last, None);
@@ -135,7 +121,7 @@ impl Model for CpuSlabCache {
                 let state = &mut *cpus[usize::from(cpu)];
                 (state.slab, state.freelist) = (slab, own.first().copied());
             }
-            SeedPlace::CpuPartial(cpu) if self.has_cpu_partial && !free.is_empty() => self.push_cpu_partial(cpus[usize::from(cpu)], slab),
+            SeedPlace::CpuPartial(cpu) if self.has_cpu_partial() && !free.is_empty() => self.push_cpu_partial(cpus[usize::from(cpu)], slab),
             _ => self.slabs.list_seed(slab),
         }
         slab
@@ -148,13 +134,23 @@ impl Model for CpuSlabCache {
 }
 
 impl CpuSlabCache {
+    /// `kmem_cache_has_cpu_partial()`.
+    fn has_cpu_partial(&self) -> bool {
+        self.slabs.kind == CacheKind::CpuPartial
+    }
+
+    /// Objects are taken one at a time, from listed slabs.
+    fn has_debug(&self) -> bool {
+        self.slabs.kind == CacheKind::Debug
+    }
+
     /// `___slab_alloc()`.
     #[cold]
     fn alloc_slow<P: Probe>(&self, own: &mut CpuSlab, mut request: Request, probe: &mut P) -> Option<(Address, Path)> {
         probe.count(Counter::AllocSlowpath, 1);
         // A node without memory counts as none asked for.
         request.node = request.node.filter(|&node| node < self.slabs.topology.nodes());
-        if self.has_debug {
+        if self.has_debug() {
             return self.slabs.alloc_listed(own.cpu, request, probe);
         }
         if !own.slab.is_none()
@@ -226,7 +222,7 @@ impl CpuSlabCache {
             let mut list = node.lock(self.slabs.memory(), probe);
             let Some(first) = list.take_first() else { continue };
             probe.count(Counter::AllocFromPartial, 1);
-            if self.has_cpu_partial {
+            if self.has_cpu_partial() {
                 self.park_slabs(own, &mut list, probe);
             }
             return Some(first);
@@ -266,7 +262,7 @@ impl CpuSlabCache {
     #[cold]
     fn free_slow<P: Probe>(&self, own: &mut CpuSlab, slab: SlabId, objects: (Address, Address, u16), probe: &mut P) -> Path {
         probe.count(Counter::FreeSlowpath, 1);
-        let freed = self.slabs.free_to_slab(slab, objects, self.has_cpu_partial, probe);
+        let freed = self.slabs.free_to_slab(slab, objects, self.has_cpu_partial(), probe);
         match freed {
             Freed::Frozen => probe.count(Counter::FreeFrozen, 1),
             Freed::Taken => {

@@ -144,12 +144,17 @@ fn explore<R: Ord + Send + 'static>(race: impl Fn() -> R + Sync + Send + 'static
     std::mem::take(&mut *outcomes.lock().unwrap())
 }
 
-fn spawn<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> thread::JoinHandle<R> {
-    thread::spawn(work)
-}
-
 fn join<R>(thread: thread::JoinHandle<R>) -> R {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// A slab of two objects on its node's list, behind another: one of its objects, which is the only one in use, and one of the other's.
+fn listed(owner: &mut Player<CpuSlabCache>, other: &mut Player<CpuSlabCache>) -> (Object, Object) {
+    let [first, second] = owner.allocs();
+    let third = owner.alloc();
+    owner.flush();
+    other.free(first);
+    (second, third)
 }
 
 /// `get_freelist()` against `__slab_free()` into a frozen slab.
@@ -158,7 +163,7 @@ fn frees_into_a_cpu_slab_race_with_its_refill() {
     let outcomes = explore(|| {
         let [mut owner, mut freer] = players::<CpuSlabCache, 2>(Spec { objects: 3, ..CPU_SLABS });
         let [first, second, third] = owner.allocs();
-        let other = spawn(move || {
+        let other = thread::spawn(move || {
             freer.free(first);
             freer.free(second);
             freer
@@ -183,7 +188,7 @@ fn two_frees_into_a_full_slab_give_it_to_one_cpu() {
         let [first, second] = owner.allocs();
         // The slab is full and in nobody's hands once its CPU turned to another.
         let third = owner.alloc();
-        let freers = [spawn(move || (one.free(first), one)), spawn(move || (two.free(second), two))];
+        let freers = [thread::spawn(move || (one.free(first), one)), thread::spawn(move || (two.free(second), two))];
         let [(path, one), (_, two)] = freers.map(join);
         finish([owner, one, two], vec![third]);
         path
@@ -198,7 +203,7 @@ fn a_slab_is_listed_and_unlisted_by_two_frees() {
         let [mut owner, mut one, mut two] = players::<CpuSlabCache, 3>(Spec { kind: CacheKind::CpuSlab, min_partial: 1, ..CPU_SLABS });
         let [first, second] = owner.allocs();
         let third = owner.alloc();
-        let freers = [spawn(move || (one.free(first), one)), spawn(move || (two.free(second), two))];
+        let freers = [thread::spawn(move || (one.free(first), one)), thread::spawn(move || (two.free(second), two))];
         let [(_, one), (_, two)] = freers.map(join);
         let listed = (one.count(Counter::FreeAddPartial), two.count(Counter::FreeAddPartial));
         let gone = one.count(Counter::FreeSlab) + two.count(Counter::FreeSlab);
@@ -214,12 +219,8 @@ fn a_slab_is_listed_and_unlisted_by_two_frees() {
 fn a_listed_slab_is_taken_while_it_empties() {
     let outcomes = explore(|| {
         let [mut taker, mut freer] = players::<CpuSlabCache, 2>(Spec { kind: CacheKind::CpuSlab, ..CPU_SLABS });
-        let [first, second] = freer.allocs();
-        let third = freer.alloc();
-        freer.flush();
-        taker.free(first);
-        // One object of the slab is free, it is listed, and the other is freed now.
-        let other = spawn(move || {
+        let (second, third) = listed(&mut freer, &mut taker);
+        let other = thread::spawn(move || {
             freer.free(second);
             freer
         });
@@ -241,7 +242,7 @@ fn a_cpu_partial_list_is_drained_while_a_slab_on_it_empties() {
         let [first, second, third] = owner.allocs();
         owner.flush();
         freer.free(first);
-        let other = spawn(move || {
+        let other = thread::spawn(move || {
             freer.flush();
             freer
         });
@@ -261,7 +262,7 @@ fn a_cpu_slab_is_flushed_while_others_free_into_it() {
     let outcomes = explore(|| {
         let [mut owner, mut freer] = players::<CpuSlabCache, 2>(Spec { objects: 3, ..CPU_SLABS });
         let [first, second] = owner.allocs();
-        let other = spawn(move || {
+        let other = thread::spawn(move || {
             let paths = (freer.free(first), freer.free(second));
             (paths, freer)
         });
@@ -287,7 +288,7 @@ fn memory_of_a_discarded_slab_is_used_again() {
         one.flush();
         // Listed from now on, with two objects in use.
         one.free(first);
-        let other = spawn(move || {
+        let other = thread::spawn(move || {
             two.free(second);
             two
         });
@@ -306,7 +307,7 @@ fn single_objects_are_taken_while_others_are_freed() {
         let [mut taker, mut freer] = players::<CpuSlabCache, 2>(Spec { objects: 3, kind: CacheKind::Debug, min_partial: 1, ..CPU_SLABS });
         let [first, second] = freer.allocs();
         taker.free(first);
-        let other = spawn(move || {
+        let other = thread::spawn(move || {
             freer.free(second);
             freer
         });
@@ -324,11 +325,8 @@ fn single_objects_are_taken_while_others_are_freed() {
 fn a_node_is_shrunk_while_a_slab_empties() {
     let outcomes = explore(|| {
         let [mut owner, mut freer] = players::<CpuSlabCache, 2>(Spec { kind: CacheKind::CpuSlab, min_partial: 3, ..CPU_SLABS });
-        let [first, second] = freer.allocs();
-        let third = freer.alloc();
-        freer.flush();
-        owner.free(first);
-        let other = spawn(move || {
+        let (second, third) = listed(&mut freer, &mut owner);
+        let other = thread::spawn(move || {
             freer.free(second);
             freer
         });
@@ -347,7 +345,7 @@ fn sheaves_are_exchanged_by_two_cpus() {
     let outcomes = explore(|| {
         let [mut taker, mut giver] = players::<SheafCache, 2>(SHEAVES);
         let objects = giver.allocs::<3>();
-        let other = spawn(move || {
+        let other = thread::spawn(move || {
             // Main, spare, then the barn.
             for object in objects {
                 giver.free(object);
@@ -372,10 +370,9 @@ fn a_refill_races_with_frees_into_the_slabs_it_took() {
             let [mut taker, mut freer] = players::<SheafCache, 2>(spec);
             // Of three objects one is in the sheaf that was refilled for it, and two are listed; then one of these is out too.
             let [first, second] = freer.allocs();
-            let array = vec![first];
-            taker.cache.free_bulk(&mut taker.state, array, &mut taker.tally);
-            let other = spawn(move || {
-                freer.cache.free_bulk(&mut freer.state, vec![second], &mut freer.tally);
+            taker.cache.free_one_slab(&mut taker.state, vec![first], &mut taker.tally);
+            let other = thread::spawn(move || {
+                freer.cache.free_one_slab(&mut freer.state, vec![second], &mut freer.tally);
                 freer
             });
             let got = taker.allocs::<2>();
@@ -393,7 +390,7 @@ fn a_refill_races_with_frees_into_the_slabs_it_took() {
 fn frames_are_in_one_slab_at_a_time() {
     explore(|| {
         let [mut one, mut two] = players::<CpuSlabCache, 2>(CPU_SLABS);
-        let other = spawn(move || {
+        let other = thread::spawn(move || {
             let object = two.alloc();
             two.free(object);
             two.flush();

@@ -33,8 +33,15 @@ pub trait Model: Send + Sync + Sized + 'static {
     /// Frees an object of this cache.
     fn free<P: Probe>(&self, own: &mut Self::Cpu, object: Object, probe: &mut P) -> Path;
 
-    /// Frees an array of objects of this cache (`kfree_bulk()`).
-    fn free_bulk<P: Probe>(&self, own: &mut Self::Cpu, objects: Vec<Object>, probe: &mut P);
+    /// Frees objects of this cache in as few calls as may be, one for each slab that they are in.
+    fn free_list<P: Probe>(&self, own: &mut Self::Cpu, mut objects: Vec<Object>, probe: &mut P) {
+        while let Some(first) = objects.first() {
+            let slab = self.slabs().slab_of(first);
+            let (same, others) = objects.into_iter().partition(|object| self.slabs().slab_of(object) == slab);
+            self.free_one_slab(own, same, probe);
+            objects = others;
+        }
+    }
 
     /// Frees objects of one slab in one call; the first becomes the head of its freelist.
     fn free_one_slab<P: Probe>(&self, own: &mut Self::Cpu, objects: Vec<Object>, probe: &mut P);
@@ -43,7 +50,7 @@ pub trait Model: Send + Sync + Sized + 'static {
     fn alloc_in_bulk<P: Probe>(&self, own: &mut Self::Cpu, request: Request, probe: &mut P) -> Option<(Object, Path)>;
 
     /// Frees an object by kfree_rcu(), whose grace period is over as soon as a batch is complete.
-    fn free_rcu<P: Probe>(&self, own: &mut Self::Cpu, object: Object, probe: &mut P);
+    fn free_rcu<P: Probe>(&self, own: &mut Self::Cpu, object: Object, probe: &mut P) -> Path;
 
     /// Gives back all that a CPU holds (`flush_all()`, on that CPU).
     fn flush<P: Probe>(&self, own: &mut Self::Cpu, probe: &mut P);

@@ -48,8 +48,7 @@ pub(super) struct Slab {
     word: AtomicU64,
     /// First frame of the slab that the frame belongs to.
     pub(super) head: AtomicU32,
-    /// One more than the number of the cache. In every frame of a slab, beside `head`: who frees an object looks at both, and the second
-    /// need not wait for the first.
+    /// One more than the number of the cache. In the first frame of a slab only.
     pub(super) owner: AtomicU32,
     /// Neighbours on a node's list, under its lock, or the next below on a CPU partial list, which is the CPU's own.
     pub(super) next: AtomicU32,

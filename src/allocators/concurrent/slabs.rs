@@ -11,8 +11,9 @@ use super::path::{Object, Path, Request};
 use super::probe::{NoProbe, Probe};
 use super::slab::{NO_OWNER, SlabId};
 use super::word::Word;
+use crate::allocators::slub::sheaf::detach_by;
 use crate::allocators::slub::sizing::CacheLayout;
-use crate::allocators::slub::{CacheKind, Counter, ObjectIndex, Rules, Seed, Topology};
+use crate::allocators::slub::{CacheKind, Counter, ObjectIndex, Rules, SHRINK_PROMOTE_MAX, Seed, Topology};
 use crate::mem::{PageRequest, Pages};
 
 /// A cache whose objects cannot be laid out in the memory of this machine.
@@ -65,10 +66,12 @@ impl Freed {
     }
 }
 
-/// Slabs that a node list asked in vain would have had: an attempt that may not cost anything, or one that may.
+/// What a new slab may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effort {
+    /// No reclaim: the attempt on a node that was only asked for.
     Opportunistic,
+    /// All that the caller allows.
     Full,
 }
 
@@ -156,11 +159,10 @@ impl Slabs {
         let slab = SlabId::new(pages.pfn as u32);
         // ORDERING: Relaxed. The frames are ours alone: the lock of the page source ordered us after their last user.
         for frame in pages.pfn..pages.pfn + (1 << pages.order) {
-            let descriptor = self.memory().slab(SlabId::new(frame as u32));
-            descriptor.head.store(slab.raw(), Relaxed);
-            descriptor.owner.store(self.number(), Relaxed);
+            self.memory().slab(SlabId::new(frame as u32)).head.store(slab.raw(), Relaxed);
         }
         let descriptor = self.memory().slab(slab);
+        descriptor.owner.store(self.number(), Relaxed);
         descriptor.node.store(pages.node, Relaxed);
         descriptor.order.store(u16::from(pages.order), Relaxed);
         descriptor.listed.store(0, Relaxed);
@@ -182,10 +184,8 @@ impl Slabs {
     pub(super) fn discard<P: Probe>(&self, slab: SlabId, probe: &mut P) {
         let descriptor = self.memory().slab(slab);
         // ORDERING: Relaxed. The slab is ours alone, and the lock of the page source orders its next user after us.
+        descriptor.owner.store(NO_OWNER, Relaxed);
         let order = descriptor.order.load(Relaxed) as u8;
-        for frame in slab.raw()..slab.raw() + (1 << order) {
-            self.memory().slab(SlabId::new(frame)).owner.store(NO_OWNER, Relaxed);
-        }
         let node = descriptor.node();
         let word = descriptor.glance();
         debug_assert_eq!(word.inuse(), 0, "a slab is discarded empty");
@@ -370,27 +370,7 @@ impl Slabs {
 
     /// Takes the objects of one slab off the end of an array (`build_detached_freelist()`), in the order in which they are found.
     pub(super) fn detach(&self, array: &mut Vec<Address>, list: &mut Vec<Address>) -> Option<SlabId> {
-        /// Pointers of other slabs met before a round ends.
-        const LOOKAHEAD: u32 = 3;
-        list.clear();
-        let mut same = array.len().checked_sub(1)?;
-        let slab = self.memory().slab_of(array[same]);
-        list.push(array[same]);
-        let mut look = LOOKAHEAD;
-        for at in (0..same).rev() {
-            if self.memory().slab_of(array[at]) == slab {
-                list.push(array[at]);
-                same -= 1;
-                array.swap(at, same);
-            } else {
-                look -= 1;
-                if look == 0 {
-                    break;
-                }
-            }
-        }
-        array.truncate(same);
-        Some(slab)
+        detach_by(array, list, |object| self.memory().slab_of(object), |object| object)
     }
 
     /// What a refill leaves of a slab that it emptied: its freelist again, and the slab to the tail of its node's list, uncounted (7.2). Not
@@ -481,12 +461,10 @@ impl Slabs {
 
     /// `kmem_cache_shrink()` of the node lists: empty slabs are discarded, uncounted; the fullest come first.
     pub(super) fn shrink_nodes<P: Probe>(&self, probe: &mut P) {
-        /// Slabs with up to this many free objects are sorted (`SHRINK_PROMOTE_MAX`).
-        const SORTED: usize = 32;
         for node in &self.nodes {
             let mut list = node.lock(self.memory(), probe);
             let listed: Vec<SlabId> = list.iter().collect();
-            let mut by_free: Vec<Vec<SlabId>> = vec![Vec::new(); SORTED + 1];
+            let mut by_free: Vec<Vec<SlabId>> = vec![Vec::new(); SHRINK_PROMOTE_MAX + 1];
             let mut empty = Vec::new();
             for slab in listed {
                 // ORDERING: Relaxed. Whoever freed the last object had the lock, which orders us after that and after all frees before.

@@ -44,18 +44,6 @@ impl Marks {
     }
 }
 
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        // Xorshift*, as in Numerical Recipes.
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 24
-    }
-}
-
 /// What the threads share.
 struct World<M> {
     caches: Vec<M>,
@@ -83,9 +71,9 @@ struct Thread<C> {
 }
 
 fn work<M: Model>(world: &World<M>, thread: &mut Thread<M::Cpu>, operations: u64, seed: u64) {
-    let mut random = Random(seed);
+    let mut random = fastrand::Rng::with_seed(seed);
     while thread.allocs + thread.frees < operations {
-        let choice = random.next();
+        let choice = random.u64(..);
         let number = (choice % world.caches.len() as u64) as usize;
         let (cache, state, counts, kept) =
             (&world.caches[number], &mut thread.states[number], &mut thread.counts[number], &mut thread.kept[number]);
@@ -99,7 +87,7 @@ fn work<M: Model>(world: &World<M>, thread: &mut Thread<M::Cpu>, operations: u64
                 let objects: Vec<Object> = kept.drain(kept.len().saturating_sub(8)..).collect();
                 objects.iter().for_each(|object| world.marks.given_back(object));
                 thread.frees += objects.len() as u64;
-                cache.free_bulk(state, objects, counts);
+                cache.free_list(state, objects, counts);
             }
             41..=4000 => {
                 let mine = kept.pop();

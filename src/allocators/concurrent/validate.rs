@@ -7,11 +7,7 @@ use super::memory::Address;
 use super::model::{Model, Parked};
 use super::slab::{NO_OWNER, SlabId};
 use super::slabs::Slabs;
-use crate::allocators::slub::{Gauges, Violation};
-
-fn holds(law: &'static str, condition: bool, detail: impl FnOnce() -> String) -> Result<(), Violation> {
-    if condition { Ok(()) } else { Err(Violation { law, detail: detail() }) }
-}
+use crate::allocators::slub::{Gauges, Violation, holds};
 
 /// Checks every law of a cache whose CPUs are all given. `live` is the number of objects in users' hands; those of seeded slabs that
 /// nobody speaks of count.
@@ -107,8 +103,7 @@ impl Slabs {
     /// Slabs of the cache, by their first frames.
     fn all(&self) -> impl Iterator<Item = SlabId> {
         let frames = (0..self.heap.top() as u32).map(SlabId::new);
-        let is_first = |frame: &SlabId| self.memory().slab(*frame).head.load(Relaxed) == frame.raw();
-        frames.filter(move |frame| is_first(frame) && self.is_owner(self.memory().slab(*frame).owner.load(Relaxed)))
+        frames.filter(|&frame| self.is_owner(self.memory().slab(frame).owner.load(Relaxed)))
     }
 
     /// Slabs in existence.

@@ -8,7 +8,7 @@ use super::slab::{NO_OBJECT, ObjectIndex, Place, SlabId};
 use crate::mem::PageSource;
 
 /// Slabs with up to this many free objects are sorted when a cache is shrunk (`SHRINK_PROMOTE_MAX`).
-const SHRINK_PROMOTE_MAX: usize = 32;
+pub(crate) const SHRINK_PROMOTE_MAX: usize = 32;
 
 /// Up to this many CPUs, every order in which they may be flushed has a number; beyond, only those that go round from some CPU.
 const PERMUTED: u16 = 5;

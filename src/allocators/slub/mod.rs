@@ -47,6 +47,8 @@ mod tests;
 pub use alloc::{AllocRequest, Caller};
 pub use cache::{Cache, CacheKind, Topology};
 pub use counters::{Counter, CpuCounts};
+pub(crate) use deactivate::SHRINK_PROMOTE_MAX;
+#[cfg(not(slub_loom))]
 pub(crate) use deactivate::flush_order;
 pub use deactivate::flush_orders;
 pub use gauges::Gauges;
@@ -55,4 +57,5 @@ pub use seed::{Seed, SeedPlace};
 pub use sheaf::{ParkedObjects, PrefilledSheaf, RcuFree, RcuSheaf, SheafPlace, SheafRequest, sheaf_bytes};
 pub use slab::{Object, ObjectIndex, Place, SlabId};
 pub use validate::Violation;
+pub(crate) use validate::holds;
 pub use view::SlabView;

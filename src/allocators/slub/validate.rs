@@ -14,7 +14,7 @@ pub struct Violation {
     pub detail: String,
 }
 
-pub(super) fn holds(law: &'static str, condition: bool, detail: impl FnOnce() -> String) -> Result<(), Violation> {
+pub(crate) fn holds(law: &'static str, condition: bool, detail: impl FnOnce() -> String) -> Result<(), Violation> {
     if condition { Ok(()) } else { Err(Violation { law, detail: detail() }) }
 }
 

@@ -38,8 +38,6 @@ pub(in crate::cli) fn threads_input(
 }
 
 fn threads_facts(outcome: &ThreadsOutcome, setup: &ThreadsSetup) -> ThreadsFacts {
-    // A tick may be less than a nanosecond: many are turned at once.
-    const MANY: u64 = 1 << 10;
     ThreadsFacts {
         operations: outcome.operations,
         elapsed_ns: outcome.elapsed.as_nanos() as u64,
@@ -55,7 +53,7 @@ fn threads_facts(outcome: &ThreadsOutcome, setup: &ThreadsSetup) -> ThreadsFacts
             Touch::All => "all",
         },
         sample_every: outcome.sample_every,
-        clock_cost_ns: clock::nanoseconds(clock::cost_ticks().saturating_mul(MANY)) as f64 / MANY as f64,
+        clock_cost_ns: clock::cost_ns(),
         failed_allocs: outcome.failed_allocs,
         skipped_frees: outcome.skipped_frees,
     }

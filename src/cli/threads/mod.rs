@@ -69,6 +69,7 @@ fn setup(args: &ThreadsArgs, loaded: &Loaded) -> ThreadsSetup {
         sample_every: args.sample_every(),
         touch: args.touch(),
         counts: true,
+        ready_bytes: 0,
     }
 }
 

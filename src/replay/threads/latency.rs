@@ -61,7 +61,7 @@ impl Latency {
     #[must_use]
     pub fn mean_ns(&self, path: Path) -> Option<f64> {
         let histogram = &self.paths[path as usize];
-        (!histogram.is_empty()).then(|| histogram.mean() * clock::nanoseconds(1 << 20) as f64 / f64::from(1 << 20))
+        (!histogram.is_empty()).then(|| clock::fine_nanoseconds(histogram.mean()))
     }
 
     /// The distribution on a path: (nanoseconds, share of the operations that take no longer), in ascending order, 0 to 1.
@@ -79,8 +79,7 @@ impl Latency {
 }
 
 fn in_ns(ticks: u64) -> f64 {
-    // A tick may be less than a nanosecond: many are turned at once.
-    clock::nanoseconds(ticks.saturating_mul(1 << 10)) as f64 / f64::from(1 << 10)
+    clock::fine_nanoseconds(ticks as f64)
 }
 
 #[cfg(test)]

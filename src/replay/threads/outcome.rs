@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::latency::Latency;
 use crate::allocators::concurrent::{Counts, LockCounts, Path, clock};
-use crate::allocators::slub::{Counter, CpuCounts};
 use crate::replay::CacheState;
 
 /// The figures of a replay.
@@ -18,7 +17,7 @@ pub struct ThreadsOutcome {
     pub latency: Latency,
     /// Mean distance of timed operations; 0 if none was.
     pub sample_every: u32,
-    /// Operations by path; those that free lists of objects, and by kfree_rcu(), are left out or counted as remote.
+    /// Operations by path; those that free lists of objects are left out.
     pub paths: [u64; Path::COUNT],
     /// Operations done.
     pub operations: u64,
@@ -67,27 +66,9 @@ impl ThreadsCache {
         }
         cache
     }
-
-    /// All locks of lists and barns.
-    #[must_use]
-    pub fn locks(&self) -> LockCounts {
-        self.list_locks.iter().chain(&self.barn_locks).copied().fold(LockCounts::default(), LockCounts::plus)
-    }
-
-    /// Exchanges of slab words that lost.
-    #[must_use]
-    pub fn lost_exchanges(&self) -> u64 {
-        self.end.counts.iter().map(|counts: &CpuCounts| counts.get(Counter::CmpxchgDoubleFail)).sum()
-    }
 }
 
 impl LockCounts {
-    /// Share of the times taken at which somebody else had it, 0 to 1.
-    #[must_use]
-    pub fn contended_share(self) -> f64 {
-        if self.taken == 0 { 0.0 } else { self.contended as f64 / self.taken as f64 }
-    }
-
     /// Time waited, in nanoseconds.
     #[must_use]
     pub fn waited_ns(self) -> u64 {
@@ -110,14 +91,6 @@ pub struct WorkerFigures {
     pub waited_for_objects_ns: u64,
     /// Time spent waiting for workers that were too far behind, in nanoseconds.
     pub waited_for_window_ns: u64,
-}
-
-impl WorkerFigures {
-    /// Operations a second, waiting included.
-    #[must_use]
-    pub fn per_second(&self) -> f64 {
-        self.operations as f64 / self.elapsed.as_secs_f64().max(1e-9)
-    }
 }
 
 /// Memory used by a replay, in bytes.
@@ -145,13 +118,5 @@ impl MemoryFigures {
     pub fn overhead_per_object(&self) -> f64 {
         let all = self.frames + self.descriptors + self.cpus + self.slots;
         all.saturating_sub(self.slab_peak) as f64 / self.live_peak.max(1) as f64
-    }
-}
-
-impl ThreadsOutcome {
-    /// Operations a second, of all workers together.
-    #[must_use]
-    pub fn per_second(&self) -> f64 {
-        self.operations as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
 }

@@ -92,22 +92,16 @@ impl<M: Model, P: Probe> Target for Probed<'_, M, P> {
         let place = own.place(usize::from(op.cpu), op.cache);
         let object = Object::from_raw(object);
         if op.what.is_by_rcu() {
-            cache.free_rcu(&mut place.state, object, &mut place.probe);
-            return Path::FreeRemote;
+            cache.free_rcu(&mut place.state, object, &mut place.probe)
+        } else {
+            cache.free(&mut place.state, object, &mut place.probe)
         }
-        cache.free(&mut place.state, object, &mut place.probe)
     }
 
     fn free_list(&self, own: &mut Self::Own, op: &Op, objects: Vec<NonNull<u8>>) {
         let cache = &self.caches.0[usize::from(op.cache)];
         let place = own.place(usize::from(op.cpu), op.cache);
-        let mut objects: Vec<Object> = objects.into_iter().map(Object::from_raw).collect();
-        while let Some(first) = objects.first() {
-            let slab = cache.slabs().slab_of(first);
-            let (same, others) = objects.into_iter().partition(|object| cache.slabs().slab_of(object) == slab);
-            cache.free_one_slab(&mut place.state, same, &mut place.probe);
-            objects = others;
-        }
+        cache.free_list(&mut place.state, objects.into_iter().map(Object::from_raw).collect(), &mut place.probe);
     }
 
     fn touch(&self, op: &Op, object: NonNull<u8>, bytes: u32) {

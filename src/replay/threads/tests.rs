@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::*;
 use crate::allocators::concurrent::Path;
 use crate::allocators::slub::sizing::{Build, CacheFlags, CacheLayout, CacheSpec, Kernel, KernelRelease, Machine};
-use crate::allocators::slub::{CacheKind, Caller, Counter, SeedPlace};
-use crate::mem::UnlimitedPages;
+use crate::allocators::slub::{CacheKind, Caller, Counter, SeedPlace, SheafPlace, Topology};
+use crate::mem::{RecordedPages, UnlimitedPages};
 use crate::prepare::{Op, PlannedCache, PlannedSeed, PlannedSheaf, What};
 use crate::replay::{Engine, NoObserver, Outcome, Setup};
 
@@ -36,22 +36,7 @@ fn setup(of: (u16, u16), nodes: u16, workers: usize) -> ThreadsSetup {
         sample_every: 3,
         touch: Touch::All,
         counts: true,
-    }
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        // Xorshift*, as in Numerical Recipes.
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
-    }
-
-    fn once_in(&mut self, times: usize) -> bool {
-        self.below(times) == 0
+        ready_bytes: 0,
     }
 }
 
@@ -75,7 +60,7 @@ fn caches(of: (u16, u16)) -> Vec<PlannedCache> {
 
 /// A plan of every kind of operation, on several CPUs, with slabs from before.
 fn plan(seed: u64, of: (u16, u16), nodes: u16, length: usize) -> Plan {
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut random = fastrand::Rng::with_seed(seed);
     let mut plan = Plan { caches: caches(of), ..Plan::default() };
     plan.recorded_slabs = vec![Vec::new(); plan.caches.len()];
     let mut live: Vec<Vec<u32>> = vec![Vec::new(); plan.caches.len()];
@@ -99,26 +84,26 @@ fn plan(seed: u64, of: (u16, u16), nodes: u16, length: usize) -> Plan {
     plan.sheaf_seeds.push(PlannedSheaf { cache: 1, place: SheafPlace::Main(2), objects: vec![(4, 2), (5, 2)] });
     let mut growing = true;
     for number in 0..length {
-        if random.once_in(400) {
+        if random.u32(..400) == 0 {
             growing = !growing;
         }
-        let cache = random.below(plan.caches.len());
+        let cache = random.usize(..plan.caches.len());
         let op = Op {
             time_ns: number as u64 * 10,
             object: 0,
             requested_bytes: 40,
             cache: cache as u16,
-            cpu: random.below(CPUS.into()) as u16,
+            cpu: random.u16(..CPUS),
             what: What::ALLOC,
-            node: if random.once_in(20) { random.below(nodes.into()) as i16 } else { -1 },
+            node: if random.u32(..20) == 0 { random.u16(..nodes) as i16 } else { -1 },
         };
-        if live[cache].is_empty() || random.below(10) < if growing { 6 } else { 3 } {
-            let what = match random.below(40) {
+        if live[cache].is_empty() || random.u32(..10) < if growing { 6 } else { 3 } {
+            let what = match random.u32(..40) {
                 0 => What::ALLOC.in_bulk(),
                 1 => What::ALLOC.with_caller(Caller::Atomic),
                 2 => What::ALLOC.this_node_only(),
                 3 => What::ALLOC.with_caller(Caller::NoReclaim).without_new_sheaf(),
-                4 if random.once_in(20) => What::ALLOC.shrunk_in_order(random.below(24) as u16),
+                4 if random.u32(..20) == 0 => What::ALLOC.shrunk_in_order(random.u32(..24) as u16),
                 _ => What::ALLOC,
             };
             live[cache].push(plan.objects);
@@ -126,10 +111,10 @@ fn plan(seed: u64, of: (u16, u16), nodes: u16, length: usize) -> Plan {
             plan.objects += 1;
             continue;
         }
-        let count = if random.once_in(50) { 3.min(live[cache].len()) } else { 1 };
-        let is_by_rcu = count == 1 && random.once_in(30);
+        let count = if random.u32(..50) == 0 { 3.min(live[cache].len()) } else { 1 };
+        let is_by_rcu = count == 1 && random.u32(..30) == 0;
         for left in (0..count).rev() {
-            let position = random.below(live[cache].len());
+            let position = random.usize(..live[cache].len());
             let object = live[cache].swap_remove(position);
             let what = if is_by_rcu { What::FREED.by_rcu() } else { What::FREED };
             plan.ops.push(Op { object, what: if left > 0 { what.in_list() } else { what }, ..op });

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::gate::Gate;
 use super::latency::Latency;
+use super::setup::{Pace, Touch};
 use super::slots::{Handed, Slots};
 use super::split::{Share, SharedOp};
 use super::target::Target;
-use super::{Pace, Touch};
 use crate::allocators::concurrent::{Path, clock};
 use crate::allocators::slub::flush_order;
 use crate::prepare::Op;
@@ -60,7 +60,7 @@ pub(super) struct Worker<'a, T: Target> {
     limit_ns: u64,
     /// Operations until one is timed.
     until_sample: u32,
-    random: u32,
+    random: fastrand::Rng,
     /// Shrunk caches flushed.
     flushed: u64,
 }
@@ -75,7 +75,7 @@ impl<'a, T: Target> Worker<'a, T> {
             found: Found::default(),
             limit_ns: 0,
             until_sample: u32::MAX,
-            random: 0x9e37_79b9 ^ (number as u32 + 1),
+            random: fastrand::Rng::with_seed(number as u64),
             flushed: 0,
         };
         worker.until_sample = worker.next_sample();
@@ -220,13 +220,9 @@ impl<'a, T: Target> Worker<'a, T> {
 
     /// Distances are random, so that they do not beat with what the trace repeats.
     fn next_sample(&mut self) -> u32 {
-        // Xorshift, period 2^32 - 1.
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 17;
-        self.random ^= self.random << 5;
         match self.orders.sample_every {
             0 => u32::MAX,
-            every => 1 + self.random % (2 * every).saturating_sub(1).max(1),
+            every => self.random.u32(1..2 * every),
         }
     }
 

@@ -5,13 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{Address, Sheaf};
 use crate::allocators::concurrent::lock::{Held, Lock};
 use crate::allocators::concurrent::probe::{LockSite, NoProbe, Probe};
+use crate::allocators::slub::sheaf::{MAX_EMPTY, MAX_FULL};
 use crate::sync::{AtomicU32, hint};
-
-/// Full sheaves that a barn takes (`MAX_FULL_SHEAVES`).
-const MAX_FULL: usize = 10;
-
-/// Empty sheaves that a barn takes from RCU (`MAX_EMPTY_SHEAVES`).
-const MAX_EMPTY: usize = 10;
 
 #[derive(Debug)]
 #[repr(align(128))]

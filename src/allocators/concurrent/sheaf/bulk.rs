@@ -3,7 +3,7 @@
 
 use super::{CpuSheaves, SheafCache};
 use crate::allocators::concurrent::memory::Address;
-use crate::allocators::concurrent::path::{Object, Path, Request};
+use crate::allocators::concurrent::path::{Path, Request};
 use crate::allocators::concurrent::probe::Probe;
 use crate::allocators::slub::{CacheKind, Counter};
 
@@ -26,15 +26,16 @@ impl SheafCache {
         Some((object, path))
     }
 
-    /// Puts an object into the CPU's collecting sheaf; a full one goes to the barn at once. Gives the object back if no sheaf takes it.
-    pub(super) fn give_to_rcu<P: Probe>(&self, own: &mut CpuSheaves, object: Object, probe: &mut P) -> Option<Object> {
+    /// Puts an object into the CPU's collecting sheaf, a full one of which goes to the barn at once; says by which path. `None` if no sheaf
+    /// takes it.
+    pub(super) fn give_to_rcu<P: Probe>(&self, own: &mut CpuSheaves, object: Address, probe: &mut P) -> Option<Path> {
         let memory = self.slabs.memory();
-        if memory.slab(memory.slab_of(object.0)).node() != own.node {
-            return Some(object);
+        if memory.slab(memory.slab_of(object)).node() != own.node {
+            return None;
         }
         if self.capacity == 0 {
             probe.count(Counter::FreeRcuSheafFail, 1);
-            return Some(object);
+            return None;
         }
         let mut sheaf = match own.rcu_free.take() {
             Some(sheaf) => sheaf,
@@ -43,23 +44,23 @@ impl SheafCache {
                 spare.or_else(|| self.barn(own).get_empty(probe)).unwrap_or_else(|| self.new_empty(probe))
             }
         };
-        let has_room = sheaf.push(object.0);
+        let has_room = sheaf.push(object);
         debug_assert!(has_room, "a full sheaf does not stay here");
         probe.count(Counter::FreeRcuSheaf, 1);
         if !sheaf.is_full() {
             own.rcu_free = Some(sheaf);
-            return None;
+            return Some(Path::FreeFast);
         }
         let barn = self.barn(own);
         let Err(mut sheaf) = barn.offer_full(sheaf, probe) else {
             probe.count(Counter::BarnPut, 1);
-            return None;
+            return Some(Path::FreeBarn);
         };
         probe.count(Counter::BarnPutFail, 1);
         self.flush_sheaf(&mut sheaf, probe);
         if barn.offer_empty(sheaf, probe).is_err() {
             probe.count(Counter::SheafFree, 1);
         }
-        None
+        Some(Path::FreeFlush)
     }
 }

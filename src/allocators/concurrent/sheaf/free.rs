@@ -1,12 +1,13 @@
 //! Freeing to sheaves: `free_to_pcs()` and `__pcs_replace_full_main()`; flushing them to slabs.
 
 use super::barn::Refused;
-use super::{BATCH, CpuSheaves, Sheaf, SheafCache};
+use super::{CpuSheaves, Sheaf, SheafCache};
 use crate::allocators::concurrent::memory::Address;
 use crate::allocators::concurrent::path::Path;
 use crate::allocators::concurrent::probe::Probe;
 use crate::allocators::concurrent::slab::SlabId;
 use crate::allocators::slub::Counter;
+use crate::allocators::slub::sheaf::BATCH;
 
 impl SheafCache {
     #[cold]
@@ -17,15 +18,14 @@ impl SheafCache {
             probe.count(Counter::FreeFastpath, 1);
             return path;
         }
-        let freed = self.slabs.free_to_slab(slab, (object, object, 1), false, probe);
-        probe.count(Counter::FreeSlowpath, 1);
-        freed.path()
+        self.free_counted(slab, &[object], probe)
     }
 
     /// Frees a list of one slab as a caller does, with `free_slowpath`. The first becomes the head of the freelist.
-    pub(super) fn free_counted<P: Probe>(&self, slab: SlabId, list: &[Address], probe: &mut P) {
-        self.slabs.free_to_slab(slab, self.slabs.linked(list), false, probe);
+    pub(super) fn free_counted<P: Probe>(&self, slab: SlabId, list: &[Address], probe: &mut P) -> Path {
+        let freed = self.slabs.free_to_slab(slab, self.slabs.linked(list), false, probe);
         probe.count(Counter::FreeSlowpath, list.len() as u64);
+        freed.path()
     }
 
     /// `__pcs_replace_full_main()`: says by which path, `None` if there is no room to be had.

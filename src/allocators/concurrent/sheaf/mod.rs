@@ -30,9 +30,6 @@ use crate::allocators::slub::{CacheKind, Counter, Generation, Rules, Seed, Sheaf
 use barn::Barn;
 use stack::Sheaf;
 
-/// Objects that go at once when a main sheaf is flushed (`PCS_BATCH_MAX`).
-const BATCH: usize = 32;
-
 /// A cache of 7.x.
 #[derive(Debug)]
 pub struct SheafCache {
@@ -104,14 +101,6 @@ impl Model for SheafCache {
         self.free_slow(own, object.0, slab, is_local, probe)
     }
 
-    fn free_bulk<P: Probe>(&self, _: &mut CpuSheaves, objects: Vec<Object>, probe: &mut P) {
-        let mut array: Vec<Address> = objects.into_iter().map(|object| object.0).collect();
-        let mut list = Vec::new();
-        while let Some(slab) = self.slabs.detach(&mut array, &mut list) {
-            self.free_counted(slab, &list, probe);
-        }
-    }
-
     fn free_one_slab<P: Probe>(&self, _: &mut CpuSheaves, objects: Vec<Object>, probe: &mut P) {
         let Some(first) = objects.first() else { return };
         let slab = self.slabs.memory().slab_of(first.0);
@@ -124,9 +113,11 @@ impl Model for SheafCache {
         Some((Object(object), path))
     }
 
-    fn free_rcu<P: Probe>(&self, own: &mut CpuSheaves, object: Object, probe: &mut P) {
-        if let Some(object) = self.give_to_rcu(own, object, probe) {
-            self.free_bulk(own, vec![object], probe);
+    fn free_rcu<P: Probe>(&self, own: &mut CpuSheaves, object: Object, probe: &mut P) -> Path {
+        match self.give_to_rcu(own, object.0, probe) {
+            Some(path) => path,
+            // kfree_bulk() of an array of one: past the sheaves.
+            None => self.free_counted(self.slabs.memory().slab_of(object.0), &[object.0], probe),
         }
     }
 

@@ -9,17 +9,28 @@ use crate::mem::PageSource;
 /// Pointers of other slabs met before a round of `build_detached_freelist()` ends.
 const LOOKAHEAD: u32 = 3;
 
-/// Takes the objects of one slab off the end of an array (`build_detached_freelist()`), in the order in which they are found. The array
-/// keeps the rest; pointers of other slabs may have moved in it.
+/// [`detach_by`], of objects that know their slab.
 pub(super) fn detach(array: &mut Vec<Object>, list: &mut Vec<ObjectIndex>) -> Option<SlabId> {
+    detach_by(array, list, |object| object.slab, |object| object.index)
+}
+
+/// Takes the objects of one slab off the end of an array (`build_detached_freelist()`), in the order in which they are found. The array
+/// keeps the rest; pointers of other slabs may have moved in it. How objects are known to be of a slab, and what the list keeps of each,
+/// is the caller's.
+pub(crate) fn detach_by<T: Copy, S: PartialEq, I>(
+    array: &mut Vec<T>,
+    list: &mut Vec<I>,
+    slab_of: impl Fn(T) -> S,
+    item: impl Fn(T) -> I,
+) -> Option<S> {
     list.clear();
     let mut same = array.len().checked_sub(1)?;
-    let slab = array[same].slab;
-    list.push(array[same].index);
+    let slab = slab_of(array[same]);
+    list.push(item(array[same]));
     let mut look = LOOKAHEAD;
     for at in (0..same).rev() {
-        if array[at].slab == slab {
-            list.push(array[at].index);
+        if slab_of(array[at]) == slab {
+            list.push(item(array[at]));
             same -= 1;
             array.swap(at, same);
         } else {

@@ -41,6 +41,7 @@ mod slabs;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bulk::detach_by;
 pub use prefill::PrefilledSheaf;
 pub use rcu::{RcuFree, RcuSheaf};
 pub use seed::SheafPlace;
@@ -54,13 +55,13 @@ use super::slab::{Object, SlabId};
 use crate::mem::PageSource;
 
 /// Full sheaves that a barn takes (`MAX_FULL_SHEAVES`).
-const MAX_FULL: usize = 10;
+pub(crate) const MAX_FULL: usize = 10;
 
 /// Empty sheaves that a barn takes from RCU (`MAX_EMPTY_SHEAVES`).
-const MAX_EMPTY: usize = 10;
+pub(crate) const MAX_EMPTY: usize = 10;
 
 /// Objects that go at once when a main sheaf is flushed or remote objects of a bulk free are (`PCS_BATCH_MAX`).
-const BATCH: usize = 32;
+pub(crate) const BATCH: usize = 32;
 
 /// An array of free objects (`struct slab_sheaf`), the top at the end.
 #[derive(Debug, Clone)]
