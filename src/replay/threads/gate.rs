@@ -1,8 +1,9 @@
 //! Keeps workers within a window of trace time of each other, and tells them to stop or to flush.
 
-use std::sync::Mutex;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use parking_lot::Mutex;
 
 /// Something on cache lines of its own: two, as processors fetch pairs.
 #[derive(Debug, Default)]
@@ -76,7 +77,7 @@ impl<'a> Gate<'a> {
 
     /// Asks all workers to flush a cache; the answer is for [`Self::is_flushed`].
     pub(super) fn ask_to_flush(&self, cache: u16) -> u64 {
-        let mut shrunk = self.shrunk.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut shrunk = self.shrunk.lock();
         shrunk.push(cache);
         // ORDERING: Release pairs with the Acquire below; the list itself is under its lock.
         self.epoch.store(shrunk.len() as u64, Release);
@@ -90,7 +91,7 @@ impl<'a> Gate<'a> {
         if self.epoch.load(Acquire) <= flushed {
             return Vec::new();
         }
-        let shrunk = self.shrunk.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let shrunk = self.shrunk.lock();
         shrunk[flushed as usize..].to_vec()
     }
 
