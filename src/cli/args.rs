@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use crate::allocators::AllocatorKind;
 use crate::allocators::slub::sizing::KernelRelease;
 use crate::setting::{Nodes, Wishes};
 
@@ -54,6 +55,9 @@ pub(super) struct MachineArgs {
     /// Kernel release whose rules to follow [default: that of the recording]
     #[arg(long, value_name = "VERSION", value_parser = release, global = true, help_heading = "Machine")]
     pub(super) kernel: Option<KernelRelease>,
+    /// Allocator of the kernel: slub, slab or slob [default: that of the recording]
+    #[arg(long, value_name = "NAME", value_parser = allocator, global = true, help_heading = "Machine")]
+    pub(super) allocator: Option<AllocatorKind>,
     /// CPUs present, as far as they enter the order of slabs [default: those of the recording]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), global = true, help_heading = "Machine")]
     pub(super) cpus: Option<u16>,
@@ -68,7 +72,7 @@ pub(super) struct MachineArgs {
 
 impl MachineArgs {
     pub(super) fn wishes(self) -> Wishes {
-        Wishes { kernel: self.kernel, cpus: self.cpus, page_bytes: self.page_size, nodes: self.nodes }
+        Wishes { kernel: self.kernel, allocator: self.allocator, cpus: self.cpus, page_bytes: self.page_size, nodes: self.nodes }
     }
 }
 
@@ -211,4 +215,8 @@ fn page_bytes(text: &str) -> Result<u32, String> {
 fn percent(text: &str) -> Result<f64, String> {
     let percent = text.trim_end_matches('%').parse::<f64>().ok().filter(|percent| percent.is_finite() && *percent >= 0.0);
     percent.ok_or_else(|| "expected a percentage such as 0.1".to_owned())
+}
+
+fn allocator(text: &str) -> Result<AllocatorKind, String> {
+    AllocatorKind::from_str(text)
 }

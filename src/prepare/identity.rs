@@ -323,7 +323,7 @@ impl CacheTable<'_> {
             let is_merged = name.starts_with(':');
             // A merged cache has the largest object size of its names.
             let objects_fit =
-                attributes.number("object_size").is_some_and(|size| size == key.object_bytes || is_merged && size > key.object_bytes);
+                attributes.number("object_size").is_none_or(|size| size == key.object_bytes || is_merged && size > key.object_bytes);
             let flags_fit = key.is_account_cache.is_none_or(|account| !is_merged || directory_letters(name).contains('A') == account);
             attributes.number("slab_size") == Some(key.stride_bytes) && objects_fit && flags_fit && !kmalloc::is_cache_name(name)
         };

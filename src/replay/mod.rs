@@ -8,7 +8,8 @@ mod objects;
 mod observe;
 mod outcome;
 
+pub use crate::allocators::{CacheState, PathCounts};
 pub use agreement::CacheAgreement;
 pub use engine::{Engine, Paused, ReplayError, Setup};
 pub use observe::{NoObserver, Observer, Timeline, TimelineSample};
-pub use outcome::{CacheOutcome, CacheState, Outcome, PathCounts};
+pub use outcome::{CacheOutcome, Outcome};
