@@ -5,6 +5,7 @@ mod model;
 mod nodes;
 mod siblings;
 
+pub use model::ModelName;
 pub use nodes::Nodes;
 pub use siblings::Siblings;
 use slubreplay_parsers::capture::Capture;
@@ -157,14 +158,30 @@ impl Setting {
     /// The same machine, with a kernel of another release, configured and booted as the recorded one.
     #[must_use]
     pub fn for_release(&self, release: KernelRelease, capture: Option<&Capture>) -> Self {
-        self.for_model((self.allocator, release), capture)
+        self.for_model((self.allocator, release), self.kernel.build.slub_tiny, capture)
     }
 
     /// The same machine, with another allocator and release.
     #[must_use]
-    pub fn for_model(&self, model: (AllocatorKind, KernelRelease), capture: Option<&Capture>) -> Self {
+    pub fn for_model(&self, model: (AllocatorKind, KernelRelease), is_tiny: bool, capture: Option<&Capture>) -> Self {
         let machine = Machine { kmalloc_min_bytes: 8, kmalloc_max_bytes: 0, ..self.kernel.machine };
-        Self::of(model, machine, self.topology.clone(), capture)
+        let mut setting = Self::of(model, machine, self.topology.clone(), capture);
+        if is_tiny != setting.kernel.build.slub_tiny {
+            let build = Build { slub_tiny: is_tiny, ..setting.kernel.build };
+            let cmdline = capture.and_then(|capture| capture.machine.cmdline.as_deref()).unwrap_or("");
+            setting.kernel = Kernel::booted(model.1, setting.kernel.machine, build, cmdline);
+        }
+        setting
+    }
+
+    /// True if the model was compared with a real kernel.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        match self.allocator {
+            AllocatorKind::Slub => self.rules.is_verified(),
+            AllocatorKind::Slab => !self.siblings.slab.destroys_emptied_slab,
+            AllocatorKind::Slob => self.siblings.slob.natural_alignment,
+        }
     }
 
     /// Name of the model for reports.
@@ -186,15 +203,24 @@ impl Setting {
         let cmdline = machine.and_then(|machine| machine.cmdline.as_deref()).unwrap_or("");
         let rules = Rules::of(release);
         let mut notes = Vec::new();
-        if allocator == AllocatorKind::Slub && !rules.is_verified() {
-            let generation = rules.generation.name();
+        let siblings = Siblings::of(release, cmdline, config, &topology);
+        let hardware = siblings::kmalloc_of(allocator, release, hardware);
+        let mut setting =
+            Self { kernel: Kernel::booted(release, hardware, build, cmdline), rules, topology, allocator, siblings, notes: Vec::new() };
+        if !setting.is_verified() {
+            let generation = setting.model_name();
             notes.push(format!("the model of {generation} follows its source and was not verified against counters of a real kernel"));
         }
         notes.extend(not_modelled(cmdline, config));
-        let siblings = Siblings::of(release, cmdline, config, &topology);
-        let hardware = siblings::kmalloc_of(allocator, release, hardware);
-        Self { kernel: Kernel::booted(release, hardware, build, cmdline), rules, topology, allocator, siblings, notes }
+        setting.notes = notes;
+        setting
     }
+}
+
+/// True if `asked` means the release `own`: it is the same, or the same without its update number.
+#[must_use]
+pub fn is_same_release(asked: KernelRelease, own: KernelRelease) -> bool {
+    (asked.major, asked.minor) == (own.major, own.minor) && (asked.patch == own.patch || asked.patch == 0)
 }
 
 /// What the recorded kernel did that the model does not.

@@ -1,6 +1,6 @@
 //! Counters and gauges of a cache at one moment, for allocators of every kind.
 
-use super::slab::SlabState;
+use super::slab::{SlabCounter, SlabState};
 use super::slob::SlobState;
 use super::slub::{Counter, CpuCounts, Gauges};
 
@@ -46,8 +46,31 @@ impl CacheState {
     }
 
     /// Allocations and frees by the path that served them.
+    ///
+    /// SLAB's arrays stand where SLUB's freelists do: a CPU's own is the fast path, the shared one of a node what serves as a refill; objects
+    /// that go to a full array or another node took the slow path. All that SLOB does is under one lock.
     #[must_use]
     pub fn paths(&self) -> PathCounts {
+        match &self.detail {
+            Detail::Slub => self.slub_paths(),
+            Detail::Slab(slab) => {
+                let total = |counter| slab.counts.iter().map(|counts| counts.get(counter)).sum::<u64>();
+                PathCounts {
+                    alloc_fastpath: total(SlabCounter::AllocHit),
+                    alloc_refill: total(SlabCounter::SharedRefill),
+                    alloc_cpu_partial: 0,
+                    alloc_node_partial: total(SlabCounter::SlabRefill) + total(SlabCounter::NodeAllocs),
+                    alloc_new_slab: total(SlabCounter::GrowRefill),
+                    free_fastpath: total(SlabCounter::FreeHit),
+                    free_frozen: 0,
+                    free_slowpath: total(SlabCounter::FreeMiss) + total(SlabCounter::RemoteFrees),
+                }
+            }
+            Detail::Slob(slob) => PathCounts { alloc_node_partial: slob.allocs, free_slowpath: slob.frees, ..PathCounts::default() },
+        }
+    }
+
+    fn slub_paths(&self) -> PathCounts {
         let total = |counter| self.total(counter);
         PathCounts {
             alloc_fastpath: total(Counter::AllocFastpath),

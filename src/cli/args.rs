@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::allocators::AllocatorKind;
 use crate::allocators::slub::sizing::KernelRelease;
-use crate::setting::{Nodes, Wishes};
+use crate::setting::{ModelName, Nodes, Wishes};
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -23,6 +23,7 @@ Examples:
   slubreplay verify traces/forkexec-6.12           compare with the kernel's own counters and addresses
   slubreplay verify trace.dat --explain dentry     show where the replay first parts from the kernel, and why
   slubreplay compare trace.dat --kernels 6.1,6.12  replay the same operations by several kernels
+  slubreplay compare trace.dat --models slub-6.12,slab,slob,slub-tiny
   slubreplay info trace.dat --format json          what a trace holds";
 
 /// Replay recorded Linux slab allocations through a faithful model of the kernel's allocator
@@ -158,8 +159,12 @@ pub(super) struct CompareArgs {
     #[arg(value_name = "TRACE|CAPTURE", value_hint = ValueHint::AnyPath)]
     pub(super) trace: PathBuf,
     /// Kernel releases to replay by, such as 6.1,6.12,7.0; the recorded one may be named without its update number
-    #[arg(long, value_name = "VERSIONS", value_parser = release, value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "VERSIONS", value_parser = release, value_delimiter = ',', required_unless_present = "models")]
     pub(super) kernels: Vec<KernelRelease>,
+    /// Models to replay by, such as slub-6.12,slab,slob,slab-5.15,slub-tiny; without a release, by that of the recording if there is such
+    /// a kernel
+    #[arg(long, value_name = "MODELS", value_parser = model, value_delimiter = ',')]
+    pub(super) models: Vec<ModelName>,
     /// Write compare.csv and compare.json into this directory
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(super) out: Option<PathBuf>,
@@ -205,6 +210,10 @@ pub(super) enum InfoFormat {
 
 fn release(text: &str) -> Result<KernelRelease, String> {
     KernelRelease::from_str(text).map_err(|error| error.to_string())
+}
+
+fn model(text: &str) -> Result<ModelName, String> {
+    ModelName::from_str(text)
 }
 
 fn page_bytes(text: &str) -> Result<u32, String> {

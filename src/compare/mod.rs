@@ -19,11 +19,11 @@ pub use figures::{Figures, NODE_MOVES};
 pub use retarget::{Retargeted, retarget};
 
 use crate::allocators::AllocatorKind;
-use crate::allocators::slub::sizing::KernelRelease;
 use crate::mem::{PageSource, RecordedPages, UnlimitedPages};
 use crate::prepare::Plan;
 use crate::replay::{CacheState, Observer, Paused, ReplayError, Setup};
 use crate::setting::Setting;
+pub use crate::setting::is_same_release as is_recorded;
 
 /// One kernel's replay.
 #[derive(Debug, Clone)]
@@ -36,20 +36,24 @@ pub struct Replayed {
     pub notes: Vec<String>,
     /// Over all caches.
     pub total: Figures,
-    /// By number of the cache in the plan.
+    /// Names of its caches; those of kmalloc differ between allocators.
+    pub names: Vec<String>,
+    /// By cache.
     pub caches: Vec<Figures>,
-    /// By number of the cache in the plan: order and objects of a slab.
+    /// By cache: order and objects of a slab.
     pub slabs: Vec<(u32, u32)>,
+}
+
+impl Replayed {
+    /// Number of the cache of that name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|own| own == name)
+    }
 }
 
 /// Moments at which the state of all caches is looked at, for means over time.
 const SAMPLES: u32 = 1000;
-
-/// True if `asked` means the recorded release: it is the same, or the same without its update number.
-#[must_use]
-pub fn is_recorded(asked: KernelRelease, recorded: KernelRelease) -> bool {
-    (asked.major, asked.minor) == (recorded.major, recorded.minor) && (asked.patch == recorded.patch || asked.patch == 0)
-}
 
 /// Replays `plan`, which was made for `recorded`, by each kernel of `targets`, in parallel. A target that equals `recorded` gets the
 /// plan as it is, with pages as recorded. The results are in the order of the targets. `progress` is told of operations done.
@@ -85,9 +89,16 @@ fn replay(plan: &Plan, recorded: &Setting, target: &Setting, progress: &(dyn Fn(
     for &cache in &restarted {
         untouched[cache] = 0;
     }
+    let is_translated = (recorded.allocator, target.allocator) != (AllocatorKind::Slub, AllocatorKind::Slub);
+    if is_translated {
+        untouched = vec![0; own.caches.len()];
+    }
     let mut notes = Vec::new();
     if target.rules.sheaves.is_some() && recorded.rules.sheaves.is_none() {
         notes.push("the memory of the sheaves themselves is not counted: the recorded kernel allocated none".to_owned());
+    }
+    if is_translated && initial > 0 {
+        notes.push(format!("{initial} objects from before the trace are allocated anew, without the gaps between them"));
     }
     let name = |cache: &usize| plan.caches[*cache].name.as_str();
     if !restarted.is_empty() {
@@ -97,7 +108,8 @@ fn replay(plan: &Plan, recorded: &Setting, target: &Setting, progress: &(dyn Fn(
         ));
     }
     if !unlaid.is_empty() {
-        notes.push(format!("caches that this kernel would not make are laid out as recorded: {}", listed(unlaid.iter().map(name))));
+        let what = if is_translated { "left out" } else { "laid out as recorded" };
+        notes.push(format!("caches that this kernel would not make are {what}: {}", listed(unlaid.iter().map(name))));
     }
     if lost > 0 {
         notes.push(format!("{lost} operations are not replayed: this kernel serves requests of that size by whole pages"));
@@ -166,6 +178,7 @@ impl Laid<'_> {
             is_recorded: self.is_recorded,
             notes: self.notes,
             total: Figures::total(&self.plan.caches, &caches, self.untouched, &timeline),
+            names: self.plan.caches.iter().map(|cache| cache.name.clone()).collect(),
             caches,
             slabs: self.plan.caches.iter().map(|cache| (cache.layout.order, cache.layout.objects)).collect(),
         })

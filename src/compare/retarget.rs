@@ -29,32 +29,21 @@ pub struct Retargeted {
 #[must_use]
 pub fn retarget(plan: &Plan, recorded: &Setting, target: &Setting) -> Retargeted {
     if (recorded.allocator, target.allocator) != (AllocatorKind::Slub, AllocatorKind::Slub) {
-        let (translated, lost) = translate::translate(plan, recorded, target);
-        return Retargeted { lost, ..lay_out(&translated, recorded, target) };
+        return translate::translate(plan, recorded, target);
     }
-    lay_out(plan, recorded, target)
-}
-
-fn lay_out(plan: &Plan, recorded: &Setting, target: &Setting) -> Retargeted {
-    let is_slub = (recorded.allocator, target.allocator) == (AllocatorKind::Slub, AllocatorKind::Slub);
     let mut unlaid = Vec::new();
     let caches: Vec<PlannedCache> = plan
         .caches
         .iter()
         .enumerate()
         .map(|(number, cache)| {
-            // What was translated is laid out already.
-            let laid = if is_slub { cache.relaid(&recorded.kernel, &target.kernel) } else { Some(cache.clone()) };
-            laid.unwrap_or_else(|| {
+            cache.relaid(&recorded.kernel, &target.kernel).unwrap_or_else(|| {
                 unlaid.push(number);
                 cache.clone()
             })
         })
         .collect();
     let fits = |seed: &PlannedSeed| {
-        if recorded.allocator != target.allocator {
-            return false;
-        }
         let (old, new) = (&plan.caches[usize::from(seed.cache)].layout, &caches[usize::from(seed.cache)].layout);
         (old.order, old.objects) == (new.order, new.objects)
     };
@@ -102,6 +91,7 @@ fn lay_out(plan: &Plan, recorded: &Setting, target: &Setting) -> Retargeted {
         sheaf_seeds: sheaves.into_iter().map(|sheaf| renumbered(sheaf, &numbers)).collect(),
         recorded_slabs: Vec::new(),
         marks: plan.marks.iter().map(|(position, text)| (position + initial, text.clone())).collect(),
+        kernel_pages: Vec::new(),
         reads: Vec::new(),
         ledger: plan.ledger.clone(),
         sizing_differences: Vec::new(),

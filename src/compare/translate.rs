@@ -5,80 +5,109 @@
 
 use rustc_hash::FxHashMap;
 
+use super::retarget::Retargeted;
 use crate::allocators::AllocatorKind;
 use crate::allocators::slab::SlabSpec;
+use crate::allocators::slub::ObjectIndex;
 use crate::allocators::slub::sizing::kmalloc;
-use crate::prepare::{Op, Plan, PlannedCache, Sibling, mark_early, slob_free_space};
+use crate::prepare::{Op, Plan, PlannedCache, Sibling, What, mark_early, slob_free_space};
 use crate::setting::Setting;
 
-/// Translates a plan; returns it with the number of operations that the target serves by whole pages, and that are left out.
+/// Translates a plan.
 ///
-/// Addresses and orders of the recorded kernel mean nothing to another one, and are left out.
-pub(super) fn translate(plan: &Plan, recorded: &Setting, target: &Setting) -> (Plan, u64) {
+/// Addresses and orders of the recorded kernel mean nothing to another one, and are left out. Nor do its slabs from before the trace:
+/// their objects are allocated anew before the first operation.
+pub(super) fn translate(plan: &Plan, recorded: &Setting, target: &Setting) -> Retargeted {
     let mut classes = Classes { target, recorded, caches: Vec::new(), by_name: FxHashMap::default() };
+    let mut unlaid = Vec::new();
     let mut renumber = Vec::with_capacity(plan.caches.len());
-    for cache in &plan.caches {
-        let is_class = kmalloc::is_cache_name(&cache.name);
-        renumber.push(match cache.sibling {
-            // The classes that are used are added as they come.
-            _ if is_class && target.allocator != recorded.allocator => None,
-            Sibling::SlobFreeSpace => None,
-            _ => classes.add(cache),
-        });
+    for (number, cache) in plan.caches.iter().enumerate() {
+        // The classes of kmalloc that are used are added as they come.
+        let is_class = kmalloc::is_cache_name(&cache.name) && target.allocator != recorded.allocator;
+        let laid = if is_class || cache.sibling == Sibling::SlobFreeSpace { None } else { classes.add(cache) };
+        if laid.is_none() && !is_class && cache.sibling != Sibling::SlobFreeSpace {
+            unlaid.push(number);
+        }
+        renumber.push(laid);
     }
-    let mut of_object: FxHashMap<u32, Option<u16>> = FxHashMap::default();
-    let mut lost = 0;
-    let mut ops = Vec::with_capacity(plan.ops.len());
+    let mut translation = Translation { plan, classes, renumber, of_object: FxHashMap::default(), ops: Vec::new(), lost: 0 };
+    let objects = translation.start(target.topology.cpus());
+    let initial = translation.ops.len();
     let mut positions = Vec::with_capacity(plan.ops.len() + 1);
-    let mut seeds = plan.seeds.clone();
-    for seed in &mut seeds {
-        let old = usize::from(seed.cache);
-        let is_class = kmalloc::is_cache_name(&plan.caches[old].name);
-        let cache = renumber[old].or_else(|| if is_class { classes.of_request(&plan.caches[old], 0) } else { None });
-        for (object, _) in &seed.live {
-            of_object.insert(*object, cache);
-        }
-        seed.cache = cache.unwrap_or(u16::MAX);
-    }
-    seeds.retain(|seed| seed.cache != u16::MAX);
     for op in &plan.ops {
-        positions.push(ops.len());
-        let old = usize::from(op.cache);
-        let cache = match renumber[old] {
-            Some(cache) => Some(cache),
-            None if !kmalloc::is_cache_name(&plan.caches[old].name) => None,
-            None if op.what.is_free() => of_object.remove(&op.object).flatten(),
-            None => {
-                let cache = classes.of_request(&plan.caches[old], op.requested_bytes);
-                of_object.insert(op.object, cache);
-                cache
-            }
-        };
-        match cache {
-            Some(cache) => ops.push(Op { cache, requested_bytes: classes.asked(&plan.caches[old], op), ..*op }),
-            None => lost += 1,
-        }
+        positions.push(translation.ops.len());
+        translation.op(*op);
     }
-    positions.push(ops.len());
+    positions.push(translation.ops.len());
+    let Translation { classes, ops, lost, .. } = translation;
     let mut caches = classes.caches;
+    mark_early(&ops, &mut caches, true);
     if target.allocator == AllocatorKind::Slob {
         caches.push(slob_free_space());
     }
-    mark_early(&ops, &mut caches, true);
     let marks = plan.marks.iter().map(|(position, text)| (positions[(*position).min(plan.ops.len())], text.clone())).collect();
-    let recorded_slabs = vec![Vec::new(); caches.len()];
-    let translated = Plan {
+    let plan = Plan {
+        recorded_slabs: vec![Vec::new(); caches.len()],
         caches,
         ops,
-        objects: plan.objects,
-        seeds,
+        objects,
         marks,
-        recorded_slabs,
         ledger: plan.ledger.clone(),
         time_range_ns: plan.time_range_ns,
         ..Plan::default()
     };
-    (translated, lost)
+    Retargeted { plan, initial, restarted: Vec::new(), unlaid, lost }
+}
+
+struct Translation<'a> {
+    plan: &'a Plan,
+    classes: Classes<'a>,
+    /// By recorded cache: the target's; `None` for kmalloc, where the size of each call tells.
+    renumber: Vec<Option<u16>>,
+    /// By object of kmalloc: its cache.
+    of_object: FxHashMap<u32, Option<u16>>,
+    ops: Vec<Op>,
+    lost: u64,
+}
+
+impl Translation<'_> {
+    /// Allocates the objects of slabs from before the trace, slab by slab; returns the number of objects that there are now.
+    fn start(&mut self, cpus: u16) -> u32 {
+        let plan = self.plan;
+        let mut objects = plan.objects;
+        for seed in &plan.seeds {
+            let untouched = seed.untouched(plan.caches[usize::from(seed.cache)].layout.objects).map(|place| {
+                objects += 1;
+                (objects - 1, place)
+            });
+            let mut live: Vec<(u32, ObjectIndex)> = seed.live.iter().copied().chain(untouched).collect();
+            live.sort_unstable_by_key(|&(_, place)| place);
+            let cpu = seed.cpu.min(cpus - 1);
+            let what = What::ALLOC.implied();
+            for (object, _) in live {
+                self.op(Op { time_ns: plan.time_range_ns.0, object, requested_bytes: 0, cache: seed.cache, cpu, what, node: -1 });
+            }
+        }
+        objects
+    }
+
+    fn op(&mut self, op: Op) {
+        let old = &self.plan.caches[usize::from(op.cache)];
+        let cache = match self.renumber[usize::from(op.cache)] {
+            Some(cache) => Some(cache),
+            None if !kmalloc::is_cache_name(&old.name) => None,
+            None if op.what.is_free() => self.of_object.remove(&op.object).flatten(),
+            None => {
+                let cache = self.classes.of_request(old, op.requested_bytes);
+                self.of_object.insert(op.object, cache);
+                cache
+            }
+        };
+        match cache {
+            Some(cache) => self.ops.push(Op { cache, requested_bytes: self.classes.asked(old, &op), ..op }),
+            None => self.lost += 1,
+        }
+    }
 }
 
 /// The caches of the target.

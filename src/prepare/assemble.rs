@@ -86,7 +86,10 @@ pub(super) fn assemble(
     };
     plan.marks = paired.marks.iter().map(|mark| (mark.ops, recording.mark(mark.mark).to_owned())).collect();
     plan.reads.clone_from(&paired.reads);
-    let mut positions = Positions::new(plan.marks.iter_mut().map(|(ops, _)| ops).chain(plan.reads.iter_mut().map(|read| &mut read.ops)));
+    let mut pages_taken = if recorded.allocator == AllocatorKind::Slob { siblings::pages_taken(&paired) } else { Vec::new() };
+    let marks = plan.marks.iter_mut().map(|(ops, _)| ops);
+    let reads = plan.reads.iter_mut().map(|read| &mut read.ops);
+    let mut positions = Positions::new(marks.chain(reads).chain(pages_taken.iter_mut().map(|(ops, _)| ops)));
     for (position, op) in paired.ops.iter().enumerate() {
         positions.pass(position, assembly.ops.len());
         assembly.op(*op);
@@ -104,12 +107,15 @@ pub(super) fn assemble(
         ledger.add(Entry::SeededInSheaves, &plan.caches[usize::from(sheaf.cache)].name, sheaf.objects.len() as u64);
     }
     plan.ledger = ledger;
+    if recorded.allocator == AllocatorKind::Slob {
+        siblings::add_old_pages(&mut plan, &pages_taken, kernel.machine.page_bytes, snapshots.slab_bytes);
+    }
     plan
 }
 
 /// Operations before `/proc/slabinfo` was read for the first snapshot.
 fn slabinfo_mark(paired: &Paired, recording: &Recording) -> Option<usize> {
-    paired.marks.iter().find(|mark| recording.mark(mark.mark).trim() == "slubreplay-slabinfo before").map(|mark| mark.ops)
+    paired.marks.iter().find(|mark| recording.mark(mark.mark).trim() == siblings::SLABINFO_BEFORE).map(|mark| mark.ops)
 }
 
 /// Lays out all caches; those without known sizes are dropped with their objects.

@@ -87,6 +87,9 @@ pub struct Plan {
     pub recorded_slabs: Vec<Vec<RecordedSlab>>,
     /// Markers: (operations before it, text).
     pub marks: Vec<(usize, String)>,
+    /// Of a recording of SLOB: pages that the kernel had in use, at positions of operations; as far as page events and the first
+    /// snapshot tell.
+    pub kernel_pages: Vec<(usize, u64)>,
     /// When the attributes of the snapshots were read, as far as the trace shows it: by mark, then attribute.
     pub reads: Vec<Read>,
     /// What was observed and what was inferred.
@@ -106,20 +109,27 @@ pub struct Snapshots<'a> {
     pub after: Option<&'a SlabSnapshot>,
     /// Page frames of each node, if there are several.
     pub memory: &'a [NodeMemory],
+    /// Bytes in slabs near the start, by `/proc/meminfo`.
+    pub slab_bytes: Option<u64>,
 }
 
 impl<'a> Snapshots<'a> {
     /// Those of a capture.
     #[must_use]
     pub fn of(capture: &'a Capture) -> Self {
-        Self { before: capture.before.as_ref(), after: capture.after.as_ref(), memory: &capture.machine.memory }
+        Self {
+            before: capture.before.as_ref(),
+            after: capture.after.as_ref(),
+            memory: &capture.machine.memory,
+            slab_bytes: capture.slab_bytes[0],
+        }
     }
 
     /// Those of a capture of a SLAB kernel, whose figures are not in sysfs but in `/proc/slabinfo`
     /// ([`SlabinfoFile::as_snapshot`](slubreplay_parsers::capture::SlabinfoFile::as_snapshot)).
     #[must_use]
     pub fn of_slabinfo(capture: &'a Capture, [before, after]: &'a [Option<SlabSnapshot>; 2]) -> Self {
-        Self { before: before.as_ref(), after: after.as_ref(), memory: &capture.machine.memory }
+        Self { before: before.as_ref(), after: after.as_ref(), memory: &capture.machine.memory, slab_bytes: capture.slab_bytes[0] }
     }
 
     /// The later one that there is: it knows all caches that were created meanwhile.

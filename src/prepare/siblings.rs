@@ -7,7 +7,7 @@ use super::identity::Identity;
 use super::op::{Op, What};
 use super::pairing::{NO_CACHE, Paired};
 use super::seeding::PlannedSeed;
-use super::{Recorded, Sibling};
+use super::{Plan, Recorded, Sibling};
 use crate::allocators::AllocatorKind;
 use crate::allocators::slab::{Geometry, SlabCacheSpec, SlabMachine, SlabSpec, Tunables};
 use crate::allocators::slob::{Demand, RCU_FOOTER_BYTES, SlobCacheSpec};
@@ -303,6 +303,89 @@ pub(super) fn stand_ins(
     }
     added
 }
+
+/// Pages that SLOB took during the trace and had not given back, after each operation at which that changes. Pages are known by the objects
+/// in them.
+pub(super) fn pages_taken(paired: &Paired) -> Vec<(usize, u64)> {
+    let mut releases = paired.releases.iter().peekable();
+    let mut is_counted = vec![false; paired.spans.spans.len()];
+    let mut pages = 0_u64;
+    let mut taken = Vec::new();
+    for (position, op) in paired.ops.iter().enumerate() {
+        let before = pages;
+        while let Some(release) = releases.next_if(|release| release.ops <= position) {
+            if std::mem::take(&mut is_counted[release.span as usize]) {
+                pages -= 1 << paired.spans.spans[release.span as usize].order;
+            }
+        }
+        if let Some(object) = paired.objects.get(op.object as usize).filter(|_| !op.what.is_free()) {
+            let span = paired.spans.spans[object.span as usize];
+            if span.is_born && !std::mem::replace(&mut is_counted[object.span as usize], true) {
+                pages += 1 << span.order;
+            }
+        }
+        if pages != before {
+            taken.push((position, pages));
+        }
+    }
+    taken
+}
+
+/// Moments of a recording at which pages in use are compared.
+const PAGE_SAMPLES: usize = 200;
+
+/// Adds the pages from before the trace: those that the first snapshot has beyond what was taken until then. They stay; what is in them
+/// shows in no event, or in too few to tell how much is free.
+pub(super) fn add_old_pages(plan: &mut Plan, taken: &[(usize, u64)], page_bytes: u32, slab_bytes: Option<u64>) {
+    let at = |position: usize| taken[..taken.partition_point(|(ops, _)| *ops < position)].last().map_or(0, |&(_, pages)| pages);
+    let mark = plan.marks.iter().find(|(_, text)| text.trim() == SLABINFO_BEFORE).map(|&(ops, _)| ops);
+    let old = match (slab_bytes, mark) {
+        (Some(bytes), Some(mark)) => (bytes / u64::from(page_bytes)).saturating_sub(at(mark)).min(MAX_STAND_INS),
+        _ => 0,
+    };
+    let count = plan.ops.len();
+    let samples = (1..=PAGE_SAMPLES).map(|sample| count * sample / PAGE_SAMPLES);
+    plan.kernel_pages = if taken.is_empty() { Vec::new() } else { samples.map(|position| (position, at(position) + old)).collect() };
+    if old == 0 {
+        return;
+    }
+    let number = (plan.caches.len() - 1) as u16;
+    let spec = SlobCacheSpec { demand: Demand::Cache { size: page_bytes, align: 8 }, is_typesafe_by_rcu: false };
+    let row = PlannedCache {
+        name: SLOB_OLD_PAGES.to_owned(),
+        traced_as: SLOB_OLD_PAGES.to_owned(),
+        layout: layout(page_bytes, page_bytes, 0, 1),
+        made: SlabSpec::new(page_bytes, CacheFlags::NONE),
+        sibling: Sibling::Slob(spec),
+        ..slob_free_space()
+    };
+    plan.caches.insert(usize::from(number), row);
+    let first = plan.ops.first().copied();
+    let time_ns = first.map_or(0, |op| op.time_ns);
+    let start = plan.objects;
+    let ops = (start..start + old as u32).map(|object| Op {
+        time_ns,
+        object,
+        requested_bytes: page_bytes,
+        cache: number,
+        cpu: first.map_or(0, |op| op.cpu),
+        what: What::ALLOC.implied(),
+        node: -1,
+    });
+    plan.ops.splice(0..0, ops);
+    plan.objects += old as u32;
+    let shift = old as usize;
+    plan.marks.iter_mut().for_each(|(position, _)| *position += shift);
+    plan.reads.iter_mut().for_each(|read| read.ops += shift);
+    plan.kernel_pages.iter_mut().for_each(|(position, _)| *position += shift);
+    plan.ledger.add(super::ledger::Entry::StandInSlabs, SLOB_OLD_PAGES, old);
+}
+
+/// Row of pages from before the trace.
+const SLOB_OLD_PAGES: &str = "slob-old-pages";
+
+/// Marker of the first reading of `/proc/slabinfo`, and of what is read with it.
+pub(super) const SLABINFO_BEFORE: &str = "slubreplay-slabinfo before";
 
 /// A damaged snapshot must not ask for memory without bound.
 const MAX_STAND_INS: u64 = 1 << 20;

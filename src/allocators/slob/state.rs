@@ -45,6 +45,10 @@ pub struct SlobState {
     pub whole_pages: u64,
     /// Freed objects whose grace period is not over.
     pub waiting: u64,
+    /// Allocations.
+    pub allocs: u64,
+    /// Frees.
+    pub frees: u64,
     /// Pages on the small, medium and large list; in the row of the free space only.
     pub listed: [u64; 3],
     /// Free blocks in shared pages; in that row only.
@@ -84,6 +88,8 @@ impl Slob {
                 header_bytes: of_cache.header_bytes,
                 whole_pages: of_cache.whole_pages,
                 waiting: of_cache.waiting,
+                allocs: of_cache.allocs,
+                frees: of_cache.frees,
                 ..SlobState::default()
             },
             None => SlobState {
