@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::allocators::slab::SlabSpec;
-use crate::allocators::slub::sizing::{Build, CacheFlags, CacheLayout, CacheSpec, Kernel, Machine};
+use crate::allocators::slub::sizing::{Build, CacheFlags, CacheLayout, CacheSpec, Kernel, KernelRelease, Machine};
 use crate::allocators::slub::{CacheKind, SeedPlace, SheafPlace, Topology};
 use crate::prepare::{Op, PlannedCache, PlannedSeed, PlannedSheaf, Sibling, What};
 use crate::replay::{Engine, NoObserver};

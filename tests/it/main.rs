@@ -10,6 +10,7 @@
 //! | `captures` | the same on captures outside of the repository, if there are any |
 //! | `agreement` | the slabs that the kernel served objects from, and `verify --explain` |
 //! | `compare` | the same operations by several kernels |
+//! | `siblings` | SLAB and SLOB |
 //! | `conservation` | allocations, frees and live objects, against a map from address to size |
 //! | `determinism` | the same bytes on every run and any number of threads |
 //!
@@ -25,5 +26,6 @@ mod determinism;
 mod formats;
 mod info;
 mod oracle;
+mod siblings;
 mod support;
 mod verify;

@@ -82,7 +82,7 @@ impl<'a> Found<'a> {
         let files = loaded.capture.as_ref().map(|capture| &capture.slabinfo);
         let is_slab = loaded.setting.allocator == AllocatorKind::Slab;
         let slabinfo = [0, 1].map(|at| {
-            let file = files.filter(|_| is_slab).and_then(|files| files[at].as_ref())?;
+            let file = files.filter(|_| is_slab).and_then(|files| files[at].as_ref()).filter(|file| file.is_of_slab())?;
             states[at].as_ref().map(|states| SlabinfoVerdict::of(plan, states, file))
         });
         let mut pages = Vec::new();
