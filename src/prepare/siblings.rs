@@ -264,22 +264,22 @@ pub(super) fn stand_ins(
     at: usize,
 ) -> Vec<PlannedSeed> {
     let mut known = vec![0_u64; caches.len()];
-    let mut is_counted = vec![false; paired.spans.spans.len()];
+    // By slab made before the snapshot: its cache.
+    let mut made: Vec<Option<u16>> = vec![None; paired.spans.spans.len()];
     for op in &paired.ops[..at.min(paired.ops.len())] {
         let Some(object) = paired.objects.get(op.object as usize) else { continue };
         let span = object.span as usize;
         if paired.spans.spans[span].is_born
-            && !std::mem::replace(&mut is_counted[span], true)
+            && made[span].is_none()
             && let Some(known) = known.get_mut(usize::from(op.cache))
         {
+            made[span] = Some(op.cache);
             *known += 1;
         }
     }
-    for release in paired.releases.iter().filter(|release| release.ops <= at && is_counted[release.span as usize]) {
-        let first = paired.spans.spans[release.span as usize].object;
-        let cache = paired.ops.iter().find(|op| op.object == first).map(|op| usize::from(op.cache));
-        if let Some(known) = cache.and_then(|cache| known.get_mut(cache)) {
-            *known = known.saturating_sub(1);
+    for release in paired.releases.iter().filter(|release| release.ops <= at) {
+        if let Some(cache) = made[release.span as usize].take() {
+            known[usize::from(cache)] -= 1;
         }
     }
     for seed in seeds {

@@ -179,7 +179,7 @@ impl SlabCache {
             return None;
         }
         let cpu = request.cpu;
-        for node in self.topology.clone().nearest_first(cpu) {
+        for node in self.topology.nearest_first(cpu) {
             if self.nodes[usize::from(node)].free_objects > 0
                 && let Some(object) = self.alloc_node(cpu, node, pages)
             {
