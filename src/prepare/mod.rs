@@ -178,7 +178,7 @@ pub fn prepare_recorded(recording: &Recording, kernel: &Kernel, recorded: &Recor
     };
     let mut paired = pairing::pair(recording, setting, snapshots.memory, &mut ledger);
     paired.reads = reads::find(&std::mem::take(&mut paired.windows), recording, snapshots);
-    let identified = identity::identify(&paired, recording, kernel, snapshot, &mut ledger);
+    let identified = identity::identify(&paired, recording, kernel, snapshot, recorded.allocator, &mut ledger);
     account_losses(recording, &mut ledger);
     let mut plan = assemble::assemble(paired, identified, recording, (kernel, recorded), snapshots, ledger);
     plan.time_range_ns = time_range(recording);
