@@ -70,6 +70,8 @@ fn plan() -> Plan {
         is_pseudo: false,
         kind: crate::allocators::slub::CacheKind::CpuPartial,
         layout: crate::allocators::slub::sizing::CacheLayout::calculate(&kernel, &spec).expect("a layout"),
+        made: crate::allocators::slab::SlabSpec::new(48, crate::allocators::slub::sizing::CacheFlags::NONE),
+        sibling: crate::prepare::Sibling::None,
     };
     Plan { ops, objects: 2, caches: vec![cache], recorded_slabs: vec![Vec::new()], ..Plan::default() }
 }

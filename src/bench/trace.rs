@@ -13,6 +13,7 @@ use slubreplay_parsers::capture::Capture;
 use super::foreign::Driven;
 use super::stats::{ReplayFigure, median};
 use super::{Allocator, BenchError, Figure};
+use crate::allocators::AllocatorKind;
 use crate::allocators::slub::Rules;
 use crate::compare::{is_recorded, retarget};
 use crate::prepare::{Op, Plan, What};
@@ -120,13 +121,15 @@ pub(super) fn sized(plan: &Plan) -> Plan {
 
 impl Entrant {
     fn of(allocator: Allocator, traced: Traced<'_>) -> Self {
+        let is_slub = traced.setting.allocator == AllocatorKind::Slub;
         let laid_out = match allocator {
-            Allocator::Slub { release, .. } if is_recorded(release, traced.setting.kernel.release) => {
+            Allocator::Slub { release, .. } if is_slub && is_recorded(release, traced.setting.kernel.release) => {
                 Some((traced.plan.clone(), traced.setting.rules))
             }
             Allocator::Slub { release, .. } => {
-                let target = traced.setting.for_release(release, traced.capture);
-                Some((retarget(traced.plan, &traced.setting.kernel, &target).plan, target.rules))
+                let is_tiny = traced.setting.kernel.build.slub_tiny;
+                let target = traced.setting.for_model((AllocatorKind::Slub, release), is_tiny, traced.capture);
+                Some((retarget(traced.plan, traced.setting, &target).plan, target.rules))
             }
             _ => None,
         };

@@ -6,9 +6,10 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::threads::ThreadsArgs;
+use crate::allocators::AllocatorKind;
 use crate::allocators::slub::sizing::KernelRelease;
 use crate::bench::{MAX_BYTES, MAX_THREADS, Pattern};
-use crate::setting::{Nodes, Wishes};
+use crate::setting::{ModelName, Nodes, Wishes};
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -26,6 +27,7 @@ Examples:
   slubreplay verify traces/forkexec-6.12           compare with the kernel's own counters and addresses
   slubreplay verify trace.dat --explain dentry     show where the replay first parts from the kernel, and why
   slubreplay compare trace.dat --kernels 6.1,6.12  replay the same operations by several kernels
+  slubreplay compare trace.dat --models slub-6.12,slab,slob,slub-tiny
   slubreplay info trace.dat --format json          what a trace holds
   slubreplay bench --threads 1,2                   what allocating and freeing costs";
 
@@ -63,6 +65,9 @@ pub(super) struct MachineArgs {
     /// Kernel release whose rules to follow [default: that of the recording]
     #[arg(long, value_name = "VERSION", value_parser = release, global = true, help_heading = "Machine")]
     pub(super) kernel: Option<KernelRelease>,
+    /// Allocator of the kernel: slub, slab or slob [default: that of the recording]
+    #[arg(long, value_name = "NAME", value_parser = allocator, global = true, help_heading = "Machine")]
+    pub(super) allocator: Option<AllocatorKind>,
     /// CPUs present, as far as they enter the order of slabs [default: those of the recording]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), global = true, help_heading = "Machine")]
     pub(super) cpus: Option<u16>,
@@ -77,7 +82,7 @@ pub(super) struct MachineArgs {
 
 impl MachineArgs {
     pub(super) fn wishes(self) -> Wishes {
-        Wishes { kernel: self.kernel, cpus: self.cpus, page_bytes: self.page_size, nodes: self.nodes }
+        Wishes { kernel: self.kernel, allocator: self.allocator, cpus: self.cpus, page_bytes: self.page_size, nodes: self.nodes }
     }
 }
 
@@ -172,8 +177,12 @@ pub(super) struct CompareArgs {
     #[arg(value_name = "TRACE|CAPTURE", value_hint = ValueHint::AnyPath)]
     pub(super) trace: PathBuf,
     /// Kernel releases to replay by, such as 6.1,6.12,7.0; the recorded one may be named without its update number
-    #[arg(long, value_name = "VERSIONS", value_parser = release, value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "VERSIONS", value_parser = release, value_delimiter = ',', required_unless_present = "models")]
     pub(super) kernels: Vec<KernelRelease>,
+    /// Models to replay by, such as slub-6.12,slab,slob,slab-5.15,slub-tiny; without a release, by that of the recording if there is such
+    /// a kernel
+    #[arg(long, value_name = "MODELS", value_parser = model, value_delimiter = ',')]
+    pub(super) models: Vec<ModelName>,
     /// Write compare.csv and compare.json into this directory
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(super) out: Option<PathBuf>,
@@ -276,6 +285,10 @@ fn release(text: &str) -> Result<KernelRelease, String> {
     KernelRelease::from_str(text).map_err(|error| error.to_string())
 }
 
+fn model(text: &str) -> Result<ModelName, String> {
+    ModelName::from_str(text)
+}
+
 fn page_bytes(text: &str) -> Result<u32, String> {
     let bytes = text.parse::<u32>().ok().filter(|bytes| bytes.is_power_of_two() && (4096..=1 << 20).contains(bytes));
     bytes.ok_or_else(|| "expected a power of two from 4096 to 1048576".to_owned())
@@ -284,4 +297,8 @@ fn page_bytes(text: &str) -> Result<u32, String> {
 fn percent(text: &str) -> Result<f64, String> {
     let percent = text.trim_end_matches('%').parse::<f64>().ok().filter(|percent| percent.is_finite() && *percent >= 0.0);
     percent.ok_or_else(|| "expected a percentage such as 0.1".to_owned())
+}
+
+fn allocator(text: &str) -> Result<AllocatorKind, String> {
+    AllocatorKind::from_str(text)
 }

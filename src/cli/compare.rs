@@ -20,18 +20,17 @@ pub(super) fn run(args: &CompareArgs, machine: MachineArgs) -> Result<ExitCode, 
     let loaded = load::plan(load::read(&args.trace)?, machine.wishes(), &args.trace)?;
     let only = args.cache.as_ref().map(|name| loaded.cache("--cache", name)).transpose()?;
     let recorded = &loaded.setting;
-    let targets: Vec<Setting> = args
-        .kernels
-        .iter()
-        .map(|&release| {
-            let is_same = is_recorded(release, recorded.kernel.release);
-            if is_same { recorded.clone() } else { recorded.for_release(release, loaded.capture.as_ref()) }
-        })
-        .collect();
+    let capture = loaded.capture.as_ref();
+    let kernels = args.kernels.iter().map(|&release| {
+        let is_same = is_recorded(release, recorded.kernel.release);
+        if is_same { recorded.clone() } else { recorded.for_release(release, capture) }
+    });
+    let targets: Vec<Setting> = kernels.chain(args.models.iter().map(|&name| recorded.for_model_name(name, capture))).collect();
     let stage = Stage::operations("replaying", (loaded.plan.ops.len() * targets.len()) as u64);
     let replayed = compare(&loaded.plan, recorded, &targets, &|operations| stage.add(operations));
     drop(stage);
     let replayed = replayed.map_err(|error| Failure::outside(error).hint(BUG))?;
+    let only = only.map(|cache| loaded.plan.caches[cache].name.as_str());
     let shown = Shown { trace: &args.trace, loaded: &loaded, replayed: &replayed, only };
     if let Some(dir) = &args.out {
         std::fs::create_dir_all(dir).map_err(|error| Failure::output(&dir.display().to_string(), error))?;
@@ -52,7 +51,7 @@ struct Shown<'a> {
     trace: &'a Path,
     loaded: &'a Loaded,
     replayed: &'a [Replayed],
-    only: Option<usize>,
+    only: Option<&'a str>,
 }
 
 /// A figure for a program: its name, and its value if there is one.
@@ -82,23 +81,30 @@ fn thousandths(value: f64) -> f64 {
 }
 
 impl Shown<'_> {
-    /// Numbers of the caches to show, in the order of the plan: those that exist in any replay.
-    fn caches(&self) -> Vec<usize> {
-        let is_used = |cache: &usize| self.of(*cache).any(|figures| figures.allocs + figures.frees + figures.slab_bytes_peak > 0);
-        self.only.map_or_else(|| (0..self.loaded.plan.caches.len()).filter(is_used).collect(), |cache| vec![cache])
+    /// Names of the caches to show, in the order of the plans: those that exist in any replay.
+    fn caches(&self) -> Vec<&str> {
+        if let Some(only) = self.only {
+            return vec![only];
+        }
+        let mut names: Vec<&str> = Vec::new();
+        let mut seen = std::collections::BTreeSet::new();
+        for name in self.replayed.iter().flat_map(|replayed| &replayed.names) {
+            let is_used = self.of(name).any(|figures| figures.allocs + figures.frees + figures.slab_bytes_peak > 0);
+            if is_used && seen.insert(name.as_str()) {
+                names.push(name);
+            }
+        }
+        names
     }
 
-    fn of(&self, cache: usize) -> impl Iterator<Item = &Figures> {
-        self.replayed.iter().map(move |replayed| &replayed.caches[cache])
-    }
-
-    fn name(&self, cache: usize) -> &str {
-        &self.loaded.plan.caches[cache].name
+    /// Figures of the cache of that name, of the replays that have it.
+    fn of<'b>(&'b self, cache: &'b str) -> impl Iterator<Item = &'b Figures> {
+        self.replayed.iter().filter_map(move |replayed| replayed.caches.get(replayed.find(cache)?))
     }
 
     /// What holds for all kernels but the recorded one.
     fn notes(&self) -> Vec<String> {
-        let release = self.loaded.setting.kernel.release;
+        let release = self.loaded.setting.label();
         let mut notes = Vec::new();
         if self.replayed.iter().any(|replayed| !replayed.is_recorded) {
             notes.push(format!("objects have the sizes and caches that they had on {release}, merged as there, by every kernel"));
@@ -118,7 +124,9 @@ impl Shown<'_> {
         }
         for cache in self.caches() {
             for replayed in self.replayed {
-                self.csv_row(&mut text, self.name(cache), replayed, Some(replayed.slabs[cache]), &replayed.caches[cache]);
+                if let Some(number) = replayed.find(cache) {
+                    self.csv_row(&mut text, cache, replayed, Some(replayed.slabs[number]), &replayed.caches[number]);
+                }
             }
         }
         text
@@ -126,7 +134,7 @@ impl Shown<'_> {
 
     fn csv_row(&self, text: &mut String, cache: &str, replayed: &Replayed, slab: Option<(u32, u32)>, figures: &Figures) {
         let setting = &replayed.setting;
-        write!(text, "{},{},{},", csv_field(cache), setting.kernel.release, setting.rules.generation.name()).unwrap_or_default();
+        write!(text, "{},{},{},", csv_field(cache), setting.label(), setting.model_name()).unwrap_or_default();
         text.push_str(&slab.map_or_else(|| ",".to_owned(), |(order, objects)| format!("{order},{objects}")));
         for (_, figure) in COLUMNS {
             write!(text, ",{}", figure(figures).map(|value| value.to_string()).unwrap_or_default()).unwrap_or_default();
@@ -139,20 +147,20 @@ impl Shown<'_> {
             COLUMNS.iter().map(|(name, figure)| ((*name).to_owned(), figure(figures).unwrap_or(Value::Null))).collect()
         };
         let kernels = self.replayed.iter().map(|replayed| {
-            let caches = self.caches().into_iter().map(|cache| {
+            let caches = self.caches().into_iter().filter_map(|cache| Some((cache, replayed.find(cache)?))).map(|(name, cache)| {
                 let (order, objects) = replayed.slabs[cache];
                 let mut entry = Map::new();
-                entry.insert("cache".to_owned(), json!(self.name(cache)));
+                entry.insert("cache".to_owned(), json!(name));
                 entry.insert("order".to_owned(), json!(order));
                 entry.insert("objects_per_slab".to_owned(), json!(objects));
                 entry.extend(object(&replayed.caches[cache]));
                 Value::Object(entry)
             });
             json!({
-                "kernel": replayed.setting.kernel.release.to_string(),
-                "model": replayed.setting.rules.generation.name(),
+                "kernel": replayed.setting.label(),
+                "model": replayed.setting.model_name(),
                 "is_recorded": replayed.is_recorded,
-                "is_verified": replayed.setting.rules.is_verified(),
+                "is_verified": replayed.setting.is_verified(),
                 "notes": replayed.setting.notes.iter().chain(&replayed.notes).collect::<Vec<&String>>(),
                 "total": object(&replayed.total),
                 "caches": caches.collect::<Vec<Value>>(),
@@ -160,7 +168,7 @@ impl Shown<'_> {
         });
         let value = json!({
             "trace": self.trace.display().to_string(),
-            "recorded_kernel": self.loaded.setting.kernel.release.to_string(),
+            "recorded_kernel": self.loaded.setting.label(),
             "notes": self.notes(),
             "node_moves_are": NODE_MOVES.map(|counter| counter.name()),
             "kernels": kernels.collect::<Vec<Value>>(),
@@ -169,11 +177,10 @@ impl Shown<'_> {
     }
 
     fn as_text(&self, top: usize) -> String {
-        let mut text =
-            format!("The operations of {}, recorded on {}, replayed by\n", self.trace.display(), self.loaded.setting.kernel.release);
+        let mut text = format!("The operations of {}, recorded on {}, replayed by\n", self.trace.display(), self.loaded.setting.label());
         let kernels = self.replayed.iter().map(|replayed| {
             let recorded = if replayed.is_recorded { " (as recorded)" } else { "" };
-            row([&format!("  {}", replayed.setting.kernel.release), &format!("{}{recorded}", replayed.setting.rules.generation.name())])
+            row([&format!("  {}", replayed.setting.label()), &format!("{}{recorded}", replayed.setting.model_name())])
         });
         text.push_str(&columns(&kernels.collect::<Vec<_>>(), 2));
         for note in self.notes() {
@@ -185,7 +192,7 @@ impl Shown<'_> {
         }
         for replayed in self.replayed {
             for note in replayed.setting.notes.iter().filter(|note| !common.contains(note)).chain(&replayed.notes) {
-                writeln!(text, "note: {}: {}", replayed.setting.kernel.release, printable(note, true)).unwrap_or_default();
+                writeln!(text, "note: {}: {}", replayed.setting.label(), printable(note, true)).unwrap_or_default();
             }
         }
         if self.only.is_none() {
@@ -199,7 +206,7 @@ impl Shown<'_> {
         let line = |key: &str, figure: &dyn Fn(&Figures) -> String| {
             std::iter::once(key.to_owned()).chain(self.replayed.iter().map(|replayed| figure(&replayed.total))).collect::<Vec<String>>()
         };
-        let heads = self.replayed.iter().map(|replayed| replayed.setting.kernel.release.to_string());
+        let heads = self.replayed.iter().map(|replayed| replayed.setting.label());
         let rows = [
             std::iter::once("all caches".to_owned()).chain(heads).collect(),
             line("allocations", &|figures| thousands(figures.allocs)),
@@ -220,12 +227,12 @@ impl Shown<'_> {
 
     fn by_cache(&self, text: &mut String, top: usize) {
         let mut caches = self.caches();
-        let spread = |cache: usize| {
+        let spread = |cache: &str| {
             let means = || self.of(cache).map(|figures| figures.slab_bytes_mean);
             means().fold(0.0, f64::max) - means().fold(f64::INFINITY, f64::min)
         };
-        let operations = |cache: usize| self.of(cache).map(|figures| figures.allocs + figures.frees).max();
-        caches.sort_by(|&a, &b| spread(b).total_cmp(&spread(a)).then_with(|| operations(b).cmp(&operations(a))));
+        let operations = |cache: &str| self.of(cache).map(|figures| figures.allocs + figures.frees).max();
+        caches.sort_by(|a, b| spread(b).total_cmp(&spread(a)).then_with(|| operations(b).cmp(&operations(a))));
         let count = caches.len();
         caches.truncate(top);
         if caches.is_empty() {
@@ -236,12 +243,13 @@ impl Shown<'_> {
         let heads = ["cache", "kernel", "slab", "peak", "mean", "live", "fast alloc", "free", "moves", "held", "mean"];
         let mut rows = vec![heads.map(str::to_owned).to_vec()];
         for cache in caches {
-            for (number, replayed) in self.replayed.iter().enumerate() {
-                let figures = &replayed.caches[cache];
-                let (order, objects) = replayed.slabs[cache];
+            let replayed = self.replayed.iter().filter_map(|replayed| Some((replayed, replayed.find(cache)?)));
+            for (number, (replayed, own)) in replayed.enumerate() {
+                let figures = &replayed.caches[own];
+                let (order, objects) = replayed.slabs[own];
                 rows.push(row([
-                    &if number == 0 { printable(self.name(cache), true) } else { String::new() },
-                    &replayed.setting.kernel.release,
+                    &if number == 0 { printable(cache, true) } else { String::new() },
+                    &replayed.setting.label(),
                     &format!("{objects}/{}", 1_u64 << order),
                     &bytes(figures.slab_bytes_peak),
                     &bytes(figures.slab_bytes_mean as u64),
@@ -256,7 +264,7 @@ impl Shown<'_> {
         }
         text.push_str(&columns(&rows, 2));
         text.push_str("slab: objects/pages of one; live: share of slab memory at the end; moves: slabs put on or taken off node lists;\n");
-        text.push_str("held: free objects in CPUs' slabs, on their partial lists and in sheaves, at the end and in the mean\n");
+        text.push_str("held: free objects in CPUs' slabs, on their partial lists, in sheaves and in arrays, at the end and in the mean\n");
     }
 }
 

@@ -9,6 +9,8 @@ use slubreplay_reports::input::{
 };
 
 use super::load::Loaded;
+use crate::allocators::Detail;
+use crate::allocators::slab::SlabCounter;
 use crate::allocators::slub::Counter;
 use crate::prepare::PlannedCache;
 use crate::replay::{self, CacheOutcome, Outcome, TimelineSample};
@@ -36,7 +38,7 @@ fn facts(path: &Path, loaded: &Loaded, outcome: &Outcome) -> RunFacts {
         trace: path.display().to_string(),
         format: loaded.facts.info.format.clone(),
         kernel: loaded.setting.kernel.release.to_string(),
-        model: loaded.setting.rules.generation.name().to_owned(),
+        model: loaded.setting.model_name().to_owned(),
         cpus: u32::from(loaded.setting.topology.cpus()),
         nodes: u32::from(loaded.setting.topology.nodes()),
         page_bytes: loaded.setting.kernel.machine.page_bytes,
@@ -115,13 +117,29 @@ fn figures(planned: &PlannedCache, outcome: &CacheOutcome) -> CacheFigures {
 fn counters(outcome: &Outcome) -> Vec<CounterFigure> {
     let mut figures = Vec::new();
     for (cache, outcome) in outcome.caches.iter().enumerate() {
+        let mut push = |counter, cpu, value| {
+            if value > 0 {
+                figures.push(CounterFigure { cache, counter, cpu, value });
+            }
+        };
         for counter in Counter::ALL {
             for (cpu, counts) in (0..).zip(&outcome.end.counts) {
-                let value = counts.get(counter);
-                if value > 0 {
-                    figures.push(CounterFigure { cache, counter: counter.name(), cpu, value });
-                }
+                push(counter.name(), cpu, counts.get(counter));
             }
+        }
+        match &outcome.end.detail {
+            Detail::Slub => {}
+            Detail::Slab(slab) => {
+                for counter in SlabCounter::ALL {
+                    for (cpu, counts) in (0..).zip(&slab.counts) {
+                        push(counter.name(), cpu, counts.get(counter));
+                    }
+                }
+                // Figures of the whole cache are under CPU 0.
+                let marks = [("maxobjs", slab.max_objects), ("maxfreeable", slab.max_freeable), ("parked_objects", slab.parked)];
+                slab.info.named().into_iter().chain(marks).for_each(|(name, value)| push(name, 0, value));
+            }
+            Detail::Slob(slob) => slob.named().into_iter().for_each(|(name, value)| push(name, 0, value)),
         }
     }
     figures

@@ -3,16 +3,17 @@
 use std::path::Path;
 
 use slubreplay_parsers::AnyTrace;
-use slubreplay_parsers::capture::Capture;
+use slubreplay_parsers::capture::{Capture, SlabSnapshot, SlabinfoFile};
 use slubreplay_parsers::recording::Recording;
 
 use super::failure::Failure;
 use super::progress::Stage;
+use crate::allocators::AllocatorKind;
 use crate::compare::{is_recorded, retarget};
 use crate::mem::RecordedPages;
-use crate::prepare::{Plan, PlannedCache, Snapshots, mark_snapshots, prepare};
+use crate::prepare::{Plan, PlannedCache, Snapshots, mark_snapshots, prepare_recorded};
 use crate::refine::refine;
-use crate::replay::{Engine, Observer, Outcome, Setup, Timeline};
+use crate::replay::{Observer, Outcome, Setup, Timeline};
 use crate::setting::{Setting, SettingError, Wishes};
 
 /// What to do about a model that broke its own laws.
@@ -43,11 +44,17 @@ pub(super) fn plan(input: Input, wishes: Wishes, path: &Path) -> Result<Loaded, 
         let error = anyhow::anyhow!("{}: there are no slab events in this trace", path.display());
         return Err(Failure::input(error).hint("record with `trace-cmd record -e kmem -C global COMMAND`"));
     }
-    let snapshots = capture.as_ref().map_or_else(Snapshots::default, Snapshots::of);
+    let allocator = Setting::recorded_allocator(&recording, capture.as_ref());
+    let slabinfo = slabinfo(capture.as_ref(), allocator);
+    let snapshots = match &capture {
+        Some(capture) if allocator == AllocatorKind::Slab => Snapshots::of_slabinfo(capture, &slabinfo),
+        Some(capture) => Snapshots::of(capture),
+        None => Snapshots::default(),
+    };
     // On nodes that the user laid out, the page frames are not where the recorded machine had them.
     let memory = if wishes.nodes.is_some() { &[] } else { snapshots.memory };
     let snapshots = Snapshots { memory, ..snapshots };
-    let is_marked = mark_snapshots(&mut recording, snapshots);
+    let is_marked = allocator == AllocatorKind::Slub && mark_snapshots(&mut recording, snapshots);
     let mut setting = Setting::resolve(wishes.clone(), &recording, capture.as_ref()).map_err(|error| match &error {
         SettingError::Nodes(_) => Failure::usage(&error.to_string(), "a number of nodes, or the CPUs of each node such as 0-3/4-7"),
         _ => Failure::input(error),
@@ -62,23 +69,38 @@ pub(super) fn plan(input: Input, wishes: Wishes, path: &Path) -> Result<Loaded, 
     Ok(Loaded { capture, facts, setting, plan })
 }
 
+/// What `/proc/slabinfo` of a SLAB kernel showed, as snapshots. Other allocators show more elsewhere, or nothing.
+fn slabinfo(capture: Option<&Capture>, allocator: AllocatorKind) -> [Option<SlabSnapshot>; 2] {
+    let files = capture.filter(|_| allocator == AllocatorKind::Slab).map(|capture| &capture.slabinfo);
+    files.map_or([None, None], |files| [0, 1].map(|at| files[at].as_ref().map(SlabinfoFile::as_snapshot)))
+}
+
 /// Prepares a recording by the kernel that it was made on, whose rules its addresses follow; then lays it out for the kernel that the
 /// user asked for, if that is another one.
 fn prepare_for(wishes: &Wishes, recording: &Recording, capture: Option<&Capture>, snapshots: Snapshots<'_>, setting: &mut Setting) -> Plan {
-    let as_recorded = Wishes { kernel: None, ..wishes.clone() };
-    let recorded = match (wishes.kernel, Setting::recorded_release(recording, capture)) {
-        (Some(asked), Some(release)) if !is_recorded(asked, release) => Setting::resolve(as_recorded, recording, capture).ok(),
-        _ => None,
-    };
+    let as_recorded = Wishes { kernel: None, allocator: None, ..wishes.clone() };
+    let release = Setting::recorded_release(recording, capture);
+    let allocator = Setting::recorded_allocator(recording, capture);
+    let is_other_release = matches!((wishes.kernel, release), (Some(asked), Some(release)) if !is_recorded(asked, release));
+    let recorded =
+        if is_other_release || setting.allocator != allocator { Setting::resolve(as_recorded, recording, capture).ok() } else { None };
     if let Some(recorded) = recorded {
-        let (asked, release) = (setting.kernel.release, recorded.kernel.release);
-        setting.notes.push(format!("recorded on {release}, laid out for {asked}: objects keep the caches that they had"));
-        return retarget(&prepare(recording, &recorded.kernel, snapshots), &recorded.kernel, setting).plan;
+        let name = |setting: &Setting| match (setting.allocator, recorded.allocator) {
+            (AllocatorKind::Slub, AllocatorKind::Slub) => setting.kernel.release.to_string(),
+            (allocator, _) => format!("{} {}", allocator.name(), setting.kernel.release),
+        };
+        setting.notes.push(format!(
+            "recorded on {}, laid out for {}: objects keep the caches that they had",
+            name(&recorded),
+            name(setting)
+        ));
+        return retarget(&prepare_recorded(recording, &recorded.kernel, &recorded.recorded(), snapshots), &recorded, setting).plan;
     }
-    let mut plan = prepare(recording, &setting.kernel, snapshots);
+    let mut plan = prepare_recorded(recording, &setting.kernel, &setting.recorded(), snapshots);
     // On another machine than the recorded one addresses are no evidence.
-    let recorded = Setting::resolve(Wishes { kernel: wishes.kernel, ..Wishes::default() }, recording, capture);
-    if recorded.is_ok_and(|recorded| (&recorded.kernel, &recorded.topology) == (&setting.kernel, &setting.topology)) {
+    let recorded = Setting::resolve(Wishes { kernel: wishes.kernel, allocator: wishes.allocator, ..Wishes::default() }, recording, capture);
+    let is_same = recorded.is_ok_and(|recorded| (&recorded.kernel, &recorded.topology) == (&setting.kernel, &setting.topology));
+    if is_same && setting.allocator == AllocatorKind::Slub {
         let stage = Stage::operations("settling", plan.ops.len() as u64);
         refine(&mut plan, &setting.setup(), &|operations| stage.add(operations));
     }
@@ -111,7 +133,8 @@ impl Loaded {
     ) -> Result<(Outcome, Timeline), Failure> {
         let setup = Setup { samples, pause_at, check_every, ..self.setting.setup() };
         let pages = RecordedPages::new(self.plan.recorded_slabs.iter().cloned());
-        let replayed = Engine::new(&self.plan, &setup, pages).run(observer);
+        let feeds_freelists = Setting::recorded_allocator(&self.facts, self.capture.as_ref()) == AllocatorKind::Slab;
+        let replayed = self.setting.replay(&self.plan, &setup, pages, feeds_freelists, observer);
         replayed.map_err(|error| Failure::outside(error).hint(BUG))
     }
 

@@ -1,6 +1,8 @@
 //! What is compared of a cache, or of all caches.
 
+use crate::allocators::slab::SlabCounter;
 use crate::allocators::slub::{CacheKind, Counter, Rules};
+use crate::allocators::{Activity, Detail};
 use crate::prepare::PlannedCache;
 use crate::replay::{CacheOutcome, CacheState, Timeline, TimelineSample};
 
@@ -65,6 +67,25 @@ fn fast_counters(cache: &PlannedCache, rules: &Rules) -> [Counter; 2] {
     sheaves.map_or([Counter::AllocFastpath, Counter::FreeFastpath], |sheaves| [sheaves.alloc_hit, sheaves.free_hit])
 }
 
+/// What a cache did so far. In SLAB, what finds an object or room in the CPU's array takes no lock; SLOB has one lock for all.
+fn activity(planned: &PlannedCache, rules: &Rules, state: &CacheState) -> Activity {
+    match &state.detail {
+        Detail::Slub => {
+            let [fast_allocs, fast_frees] = fast_counters(planned, rules).map(|counter| state.total(counter));
+            Activity { fast_allocs, fast_frees, node_moves: NODE_MOVES.into_iter().map(|counter| state.total(counter)).sum() }
+        }
+        Detail::Slab(slab) => {
+            let total = |counter| slab.counts.iter().map(|counts| counts.get(counter)).sum();
+            Activity {
+                fast_allocs: total(SlabCounter::AllocHit),
+                fast_frees: total(SlabCounter::FreeHit),
+                node_moves: total(SlabCounter::ListMoves),
+            }
+        }
+        Detail::Slob(slob) => Activity { node_moves: slob.totals.list_moves, ..Activity::default() },
+    }
+}
+
 impl Figures {
     pub(super) fn of(
         planned: &PlannedCache,
@@ -74,8 +95,7 @@ impl Figures {
         number: usize,
         start: Start<'_>,
     ) -> Self {
-        let since = |counter| outcome.end.total(counter).saturating_sub(start.state.total(counter));
-        let [fast_allocs, fast_frees] = fast_counters(planned, rules).map(since);
+        let (end, begin) = (activity(planned, rules, &outcome.end), activity(planned, rules, start.state));
         let samples = timeline.caches.get(number).map(Vec::as_slice).unwrap_or_default();
         let live_bytes = |live: u64| (live + start.untouched) * u64::from(planned.layout.size);
         let highest = samples.iter().max_by_key(|sample| sample.slab_bytes).copied().unwrap_or_default();
@@ -87,9 +107,9 @@ impl Figures {
             slab_bytes_end: outcome.slab_bytes,
             live_share_peak: share(live_bytes(highest.live_objects), highest.slab_bytes),
             live_share_end: share(live_bytes(outcome.live_objects), outcome.slab_bytes),
-            fast_allocs,
-            fast_frees,
-            node_moves: NODE_MOVES.into_iter().map(since).sum(),
+            fast_allocs: end.fast_allocs.saturating_sub(begin.fast_allocs),
+            fast_frees: end.fast_frees.saturating_sub(begin.fast_frees),
+            node_moves: end.node_moves.saturating_sub(begin.node_moves),
             held_objects_end: samples.last().map_or(0, |sample| sample.held_objects),
             held_objects_mean: mean(&timeline.time_ns, samples.iter().map(|sample| sample.held_objects)),
         }

@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `retarget` | lays a plan out for another release |
+//! | `translate` | puts a plan in the terms of another allocator |
 //! | `figures` | what is compared, from a replay's outcome |
 //!
 //! A plan is made once, by the rules of the kernel that was recorded: which object is of which cache, what was not traced, the
@@ -10,17 +11,19 @@
 
 mod figures;
 mod retarget;
+mod translate;
 
 use rayon::prelude::*;
 
 pub use figures::{Figures, NODE_MOVES};
 pub use retarget::{Retargeted, retarget};
 
-use crate::allocators::slub::sizing::KernelRelease;
+use crate::allocators::AllocatorKind;
 use crate::mem::{PageSource, RecordedPages, UnlimitedPages};
 use crate::prepare::Plan;
-use crate::replay::{CacheState, Engine, Observer, Paused, ReplayError, Setup};
+use crate::replay::{CacheState, Observer, Paused, ReplayError, Setup};
 use crate::setting::Setting;
+pub use crate::setting::is_same_release as is_recorded;
 
 /// One kernel's replay.
 #[derive(Debug, Clone)]
@@ -33,20 +36,24 @@ pub struct Replayed {
     pub notes: Vec<String>,
     /// Over all caches.
     pub total: Figures,
-    /// By number of the cache in the plan.
+    /// Names of its caches; those of kmalloc differ between allocators.
+    pub names: Vec<String>,
+    /// By cache.
     pub caches: Vec<Figures>,
-    /// By number of the cache in the plan: order and objects of a slab.
+    /// By cache: order and objects of a slab.
     pub slabs: Vec<(u32, u32)>,
+}
+
+impl Replayed {
+    /// Number of the cache of that name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|own| own == name)
+    }
 }
 
 /// Moments at which the state of all caches is looked at, for means over time.
 const SAMPLES: u32 = 1000;
-
-/// True if `asked` means the recorded release: it is the same, or the same without its update number.
-#[must_use]
-pub fn is_recorded(asked: KernelRelease, recorded: KernelRelease) -> bool {
-    (asked.major, asked.minor) == (recorded.major, recorded.minor) && (asked.patch == recorded.patch || asked.patch == 0)
-}
 
 /// Replays `plan`, which was made for `recorded`, by each kernel of `targets`, in parallel. A target that equals `recorded` gets the
 /// plan as it is, with pages as recorded. The results are in the order of the targets. `progress` is told of operations done.
@@ -75,16 +82,23 @@ fn replay(plan: &Plan, recorded: &Setting, target: &Setting, progress: &(dyn Fn(
     }
     if target == recorded {
         let pages = RecordedPages::new(plan.recorded_slabs.iter().cloned());
-        let laid = Laid { plan, initial: 0, untouched: &untouched, target, is_recorded: true, notes: Vec::new() };
+        let laid = Laid { feeds_freelists: true, plan, initial: 0, untouched: &untouched, target, is_recorded: true, notes: Vec::new() };
         return laid.run(pages, progress);
     }
-    let Retargeted { plan: own, initial, restarted, unlaid } = retarget(plan, &recorded.kernel, target);
+    let Retargeted { plan: own, initial, restarted, unlaid, lost } = retarget(plan, recorded, target);
     for &cache in &restarted {
         untouched[cache] = 0;
+    }
+    let is_translated = (recorded.allocator, target.allocator) != (AllocatorKind::Slub, AllocatorKind::Slub);
+    if is_translated {
+        untouched = vec![0; own.caches.len()];
     }
     let mut notes = Vec::new();
     if target.rules.sheaves.is_some() && recorded.rules.sheaves.is_none() {
         notes.push("the memory of the sheaves themselves is not counted: the recorded kernel allocated none".to_owned());
+    }
+    if is_translated && initial > 0 {
+        notes.push(format!("{initial} objects from before the trace are allocated anew, without the gaps between them"));
     }
     let name = |cache: &usize| plan.caches[*cache].name.as_str();
     if !restarted.is_empty() {
@@ -94,9 +108,17 @@ fn replay(plan: &Plan, recorded: &Setting, target: &Setting, progress: &(dyn Fn(
         ));
     }
     if !unlaid.is_empty() {
-        notes.push(format!("caches that this kernel would not make are laid out as recorded: {}", listed(unlaid.iter().map(name))));
+        let what = if is_translated { "left out" } else { "laid out as recorded" };
+        notes.push(format!("caches that this kernel would not make are {what}: {}", listed(unlaid.iter().map(name))));
     }
-    let laid = Laid { plan: &own, initial, untouched: &untouched, target, is_recorded: false, notes };
+    if lost > 0 {
+        notes.push(format!("{lost} operations are not replayed: this kernel serves requests of that size by whole pages"));
+    }
+    let feeds_freelists = recorded.allocator == AllocatorKind::Slab && target.allocator == AllocatorKind::Slab;
+    if recorded.allocator == AllocatorKind::Slab && !feeds_freelists {
+        notes.push("the index arrays of the recorded kernel's own slabs are among its kmalloc objects".to_owned());
+    }
+    let laid = Laid { feeds_freelists, plan: &own, initial, untouched: &untouched, target, is_recorded: false, notes };
     laid.run(UnlimitedPages::default(), progress)
 }
 
@@ -112,6 +134,8 @@ fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
 
 /// A plan that is ready for its kernel.
 struct Laid<'a> {
+    /// Allocations of SLAB's index arrays are among the operations.
+    feeds_freelists: bool,
     plan: &'a Plan,
     /// Operations before the recorded ones.
     initial: usize,
@@ -132,8 +156,8 @@ impl Laid<'_> {
             pause_at: vec![self.initial],
             check_every: 0,
         };
-        let mut watch = Watch { caches: self.plan.caches.len(), cpus: setup.topology.cpus(), start: Vec::new(), done: 0, progress };
-        let (outcome, timeline) = Engine::new(self.plan, &setup, pages).run(&mut watch)?;
+        let mut watch = Watch { caches: self.plan.caches.len(), start: Vec::new(), done: 0, progress };
+        let (outcome, timeline) = self.target.replay(self.plan, &setup, pages, self.feeds_freelists, &mut watch)?;
         let mut initial = vec![0_u64; self.plan.caches.len()];
         for op in &self.plan.ops[..self.initial] {
             initial[usize::from(op.cache)] += 1;
@@ -154,6 +178,7 @@ impl Laid<'_> {
             is_recorded: self.is_recorded,
             notes: self.notes,
             total: Figures::total(&self.plan.caches, &caches, self.untouched, &timeline),
+            names: self.plan.caches.iter().map(|cache| cache.name.clone()).collect(),
             caches,
             slabs: self.plan.caches.iter().map(|cache| (cache.layout.order, cache.layout.objects)).collect(),
         })
@@ -163,7 +188,6 @@ impl Laid<'_> {
 /// Notes the counters where the recorded operations begin.
 struct Watch<'a> {
     caches: usize,
-    cpus: u16,
     start: Vec<CacheState>,
     done: u64,
     progress: &'a (dyn Fn(u64) + Sync),
@@ -173,10 +197,7 @@ impl Observer for Watch<'_> {
     fn mark(&mut self, _: &str, _: &dyn Fn(usize) -> Option<CacheState>) {}
 
     fn pause(&mut self, at: &Paused<'_>) {
-        let states = (0..self.caches)
-            .filter_map(|cache| at.cache(cache))
-            .map(|cache| CacheState { counts: (0..self.cpus).map(|cpu| *cache.counts(cpu)).collect(), gauges: cache.gauges() });
-        self.start = states.collect();
+        self.start = (0..self.caches).filter_map(|cache| at.state(cache)).collect();
     }
 
     fn progress(&mut self, operations: u64) {

@@ -1,6 +1,7 @@
 //! A plan, laid out for another release.
 
-use crate::allocators::slub::sizing::Kernel;
+use super::translate;
+use crate::allocators::AllocatorKind;
 use crate::allocators::slub::{CacheKind, Generation, ObjectIndex, SeedPlace};
 use crate::prepare::{KernelPlaces, Op, Plan, PlannedCache, PlannedSeed, PlannedSheaf, What};
 use crate::setting::Setting;
@@ -16,6 +17,8 @@ pub struct Retargeted {
     pub restarted: Vec<usize>,
     /// Caches, by number, that the kernel would not make, and that are laid out as recorded.
     pub unlaid: Vec<usize>,
+    /// Operations left out, as the kernel serves such requests by whole pages.
+    pub lost: u64,
 }
 
 /// Lays `plan` out for `target`.
@@ -24,14 +27,17 @@ pub struct Retargeted {
 /// Elsewhere they cannot be: the cache starts empty, and its objects are allocated before the first operation, slab by slab, each by
 /// the CPU that used its slab first. The gaps between them are lost; what they make of slabs and lists is the target's.
 #[must_use]
-pub fn retarget(plan: &Plan, recorded: &Kernel, target: &Setting) -> Retargeted {
+pub fn retarget(plan: &Plan, recorded: &Setting, target: &Setting) -> Retargeted {
+    if (recorded.allocator, target.allocator) != (AllocatorKind::Slub, AllocatorKind::Slub) {
+        return translate::translate(plan, recorded, target);
+    }
     let mut unlaid = Vec::new();
     let caches: Vec<PlannedCache> = plan
         .caches
         .iter()
         .enumerate()
         .map(|(number, cache)| {
-            cache.relaid(recorded, &target.kernel).unwrap_or_else(|| {
+            cache.relaid(&recorded.kernel, &target.kernel).unwrap_or_else(|| {
                 unlaid.push(number);
                 cache.clone()
             })
@@ -85,12 +91,13 @@ pub fn retarget(plan: &Plan, recorded: &Kernel, target: &Setting) -> Retargeted 
         sheaf_seeds: sheaves.into_iter().map(|sheaf| renumbered(sheaf, &numbers)).collect(),
         recorded_slabs: Vec::new(),
         marks: plan.marks.iter().map(|(position, text)| (position + initial, text.clone())).collect(),
+        kernel_pages: Vec::new(),
         reads: Vec::new(),
         ledger: plan.ledger.clone(),
         sizing_differences: Vec::new(),
         time_range_ns: plan.time_range_ns,
     };
-    Retargeted { plan, initial, restarted, unlaid }
+    Retargeted { plan, initial, restarted, unlaid, lost: 0 }
 }
 
 /// Slabs of the start, and the sheaves that the target has as well. What is in other sheaves is free in its slab.

@@ -1,17 +1,18 @@
 //! Plans made by hand, laid out for kernels whose slabs are larger or smaller.
 
 use super::*;
-use crate::allocators::slub::sizing::{Build, CacheFlags, CacheLayout, CacheSpec, Kernel, Machine};
-use crate::allocators::slub::{CacheKind, Rules, SeedPlace, SheafPlace, Topology};
-use crate::prepare::{Op, PlannedCache, PlannedSeed, PlannedSheaf, What};
-use crate::replay::NoObserver;
+use crate::allocators::slab::SlabSpec;
+use crate::allocators::slub::sizing::{Build, CacheFlags, CacheLayout, CacheSpec, Kernel, KernelRelease, Machine};
+use crate::allocators::slub::{CacheKind, SeedPlace, SheafPlace, Topology};
+use crate::prepare::{Op, PlannedCache, PlannedSeed, PlannedSheaf, Sibling, What};
+use crate::replay::{Engine, NoObserver};
 
 const STRIDE: u32 = 512;
 
 fn setting(release: KernelRelease, max_order: u32) -> Setting {
     let mut kernel = Kernel::new(release, Machine::x86_64(4), Build::default());
     kernel.params.max_order = max_order;
-    Setting { kernel, rules: Rules::of(release), topology: Topology::uniform(4), notes: Vec::new() }
+    Setting::slub(kernel, Topology::uniform(4))
 }
 
 fn recorded() -> Setting {
@@ -30,6 +31,8 @@ fn plan(place: SeedPlace) -> Plan {
         is_pseudo: false,
         kind: CacheKind::CpuPartial,
         layout,
+        made: SlabSpec::new(STRIDE, CacheFlags::NONE),
+        sibling: Sibling::None,
     };
     let free = Op { time_ns: 20, object: 0, requested_bytes: 0, cache: 0, cpu: 0, what: What::FREED, node: -1 };
     Plan {
@@ -61,7 +64,7 @@ fn alone(plan: &Plan, target: Setting) -> Replayed {
 fn slabs_that_fit_stay_as_they_were() {
     let plan = plan(SeedPlace::Cpu(0));
     let other = setting(KernelRelease::new(6, 8, 0), 3);
-    let retargeted = retarget(&plan, &recorded().kernel, &other);
+    let retargeted = retarget(&plan, &recorded(), &other);
     assert_eq!((retargeted.initial, retargeted.plan.seeds.as_slice()), (0, plan.seeds.as_slice()));
     for (target, is_recorded) in [(recorded(), true), (other, false)] {
         let replayed = alone(&plan, target);
@@ -79,7 +82,7 @@ fn slabs_that_fit_stay_as_they_were() {
 fn slabs_that_do_not_fit_are_filled_anew() {
     let plan = plan(SeedPlace::Cpu(0));
     let target = setting(KernelRelease::new(6, 12, 117), 0);
-    let retargeted = retarget(&plan, &recorded().kernel, &target);
+    let retargeted = retarget(&plan, &recorded(), &target);
     assert_eq!(retargeted.restarted, [0]);
     assert!(retargeted.plan.seeds.is_empty());
     assert_eq!((retargeted.initial, retargeted.plan.ops.len(), retargeted.plan.objects), (14, 15, 14));
@@ -97,7 +100,7 @@ fn slabs_that_do_not_fit_are_filled_anew() {
 #[test]
 fn places_that_a_kernel_lacks_are_not_used() {
     let plan = plan(SeedPlace::CpuPartial(0));
-    let place = |release| retarget(&plan, &recorded().kernel, &setting(release, 3)).plan.seeds[0].place;
+    let place = |release| retarget(&plan, &recorded(), &setting(release, 3)).plan.seeds[0].place;
     assert_eq!(place(KernelRelease::new(6, 1, 0)), SeedPlace::CpuPartial(0));
     assert_eq!(place(KernelRelease::new(3, 1, 0)), SeedPlace::NodePartial);
     assert_eq!(place(KernelRelease::new(7, 0, 0)), SeedPlace::NodePartial);
@@ -111,7 +114,7 @@ fn sheaves_of_the_start_are_free_where_there_are_none() {
     plan.caches[0].layout = CacheLayout::from_stride(&source.kernel, &spec, STRIDE).expect("a layout");
     assert_eq!((plan.caches[0].layout.objects, plan.caches[0].layout.sheaf_capacity), (16, 28));
     plan.sheaf_seeds = vec![PlannedSheaf { cache: 0, place: SheafPlace::Main(1), objects: vec![(0, 4), (0, 5)] }];
-    let laid = |release| retarget(&plan, &source.kernel, &setting(release, 3)).plan;
+    let laid = |release| retarget(&plan, &source, &setting(release, 3)).plan;
     let old = laid(KernelRelease::new(6, 12, 117));
     assert_eq!((old.seeds[0].free.as_slice(), old.sheaf_seeds.as_slice()), ([0, 1, 4, 5].as_slice(), [].as_slice()));
     let new = laid(KernelRelease::new(7, 0, 0));
@@ -129,7 +132,7 @@ fn a_plan_laid_out_anew_keeps_the_laws() {
             let patch = if major == 2 { 38 } else { 0 };
             let target = setting(KernelRelease::new(major, minor, patch), max_order);
             for place in [SeedPlace::Cpu(3), SeedPlace::CpuPartial(1), SeedPlace::NodePartial] {
-                let retargeted = retarget(&plan(place), &recorded().kernel, &target);
+                let retargeted = retarget(&plan(place), &recorded(), &target);
                 let setup = Setup {
                     rules: target.rules,
                     topology: target.topology.clone(),

@@ -3,15 +3,16 @@
 use slubreplay_parsers::capture::SlabSnapshot;
 use slubreplay_parsers::recording::Recording;
 
-use super::caches::{self, PlannedCache};
-use super::identity::Identified;
+use super::caches::{self, PlannedCache, SizingDifference};
+use super::identity::{Identified, Identity};
 use super::ledger::{Entry, Ledger};
 use super::op::{Op, What};
 use super::pairing::{NO_CACHE, Paired};
 use super::reads::Positions;
 use super::seeding::{self, Setting};
-use super::{Plan, Snapshots};
-use super::{places, rcu_sheaves, sheaf_memory, sheaf_seeds, silent, turns};
+use super::{Plan, Recorded, Snapshots};
+use super::{places, rcu_sheaves, sheaf_memory, sheaf_seeds, siblings, silent, turns};
+use crate::allocators::AllocatorKind;
 use crate::allocators::slub::Rules;
 use crate::allocators::slub::sizing::{Kernel, kmalloc};
 use crate::mem::RecordedSlab;
@@ -20,17 +21,24 @@ pub(super) fn assemble(
     mut paired: Paired,
     mut identified: Identified,
     recording: &Recording,
-    kernel: &Kernel,
+    (kernel, recorded): (&Kernel, &Recorded),
     snapshots: Snapshots<'_>,
     mut ledger: Ledger,
 ) -> Plan {
     let mut plan = Plan::default();
-    plan_caches(&mut identified, kernel, snapshots.latest(), &mut plan);
+    plan_caches(&mut identified, (kernel, recorded), snapshots.latest(), &mut plan);
     for op in &mut paired.ops {
         op.cache = identified.of_object[op.object as usize];
     }
+    if recorded.allocator == AllocatorKind::Slob {
+        siblings::align_by_addresses(&paired, &identified.of_object, &mut plan.caches);
+        siblings::allocate_at_start(&mut paired, &identified.of_object);
+    }
+    let is_slub = recorded.allocator == AllocatorKind::Slub;
     // What addresses tell of untraced operations follows from how CPUs use their slabs; from 7.0 on they use sheaves.
-    if Rules::of(kernel.release).has_cpu_slabs() {
+    if !is_slub {
+        siblings::mark_early(&paired.ops, &mut plan.caches, boot_cpu(recording).is_some());
+    } else if Rules::of(kernel.release).has_cpu_slabs() {
         ledger.add(Entry::DecidedEarlier, "", super::births::settle(&mut paired));
         let seen = paired.objects.len() as u32;
         turns::complete(&mut paired, &mut identified.of_object, kernel.machine.page_bytes.trailing_zeros());
@@ -42,12 +50,12 @@ pub(super) fn assemble(
     let setting =
         Setting { page_shift: kernel.machine.page_bytes.trailing_zeros(), boot_cpu: boot_cpu(recording), rules: Rules::of(kernel.release) };
     plan.kernel = places::find(&paired, &paired.ops, &plan.caches, setting.page_shift);
-    plan.seeds = if paired.spans.knows_births() {
-        seeding::rebuild(&paired, &paired.ops, &plan.caches, &plan.kernel, snapshots.before, setting)
+    plan.seeds = if paired.spans.knows_births() && recorded.allocator != AllocatorKind::Slob {
+        seeding::rebuild(&paired, &paired.ops, &plan.caches, &plan.kernel, snapshots.before.filter(|_| is_slub), setting)
     } else {
         Vec::new()
     };
-    if paired.spans.knows_births() && !setting.rules.has_cpu_slabs() {
+    if is_slub && paired.spans.knows_births() && !setting.rules.has_cpu_slabs() {
         let setting = sheaf_seeds::Setting {
             page_shift: setting.page_shift,
             cpus: u16::try_from(kernel.machine.cpus_possible).unwrap_or(u16::MAX),
@@ -56,6 +64,13 @@ pub(super) fn assemble(
             before: snapshots.before,
         };
         plan.sheaf_seeds = sheaf_seeds::rebuild(&paired, &plan.caches, &plan.kernel, recording, setting, &mut plan.seeds);
+    }
+    if recorded.allocator == AllocatorKind::Slab
+        && paired.spans.knows_births()
+        && let (Some(before), Some(at)) = (snapshots.before, slabinfo_mark(&paired, recording))
+    {
+        let stand_ins = siblings::stand_ins(&paired, &plan.caches, &plan.seeds, before, at);
+        plan.seeds.extend(stand_ins);
     }
     plan.recorded_slabs = recorded_slabs(&paired, &identified, &plan.caches);
     let seeded = seeded_objects(&plan, paired.objects.len());
@@ -71,7 +86,10 @@ pub(super) fn assemble(
     };
     plan.marks = paired.marks.iter().map(|mark| (mark.ops, recording.mark(mark.mark).to_owned())).collect();
     plan.reads.clone_from(&paired.reads);
-    let mut positions = Positions::new(plan.marks.iter_mut().map(|(ops, _)| ops).chain(plan.reads.iter_mut().map(|read| &mut read.ops)));
+    let mut pages_taken = if recorded.allocator == AllocatorKind::Slob { siblings::pages_taken(&paired) } else { Vec::new() };
+    let marks = plan.marks.iter_mut().map(|(ops, _)| ops);
+    let reads = plan.reads.iter_mut().map(|read| &mut read.ops);
+    let mut positions = Positions::new(marks.chain(reads).chain(pages_taken.iter_mut().map(|(ops, _)| ops)));
     for (position, op) in paired.ops.iter().enumerate() {
         positions.pass(position, assembly.ops.len());
         assembly.op(*op);
@@ -89,14 +107,26 @@ pub(super) fn assemble(
         ledger.add(Entry::SeededInSheaves, &plan.caches[usize::from(sheaf.cache)].name, sheaf.objects.len() as u64);
     }
     plan.ledger = ledger;
+    if recorded.allocator == AllocatorKind::Slob {
+        siblings::add_old_pages(&mut plan, &pages_taken, kernel.machine.page_bytes, snapshots.slab_bytes);
+    }
     plan
 }
 
+/// Operations before `/proc/slabinfo` was read for the first snapshot.
+fn slabinfo_mark(paired: &Paired, recording: &Recording) -> Option<usize> {
+    paired.marks.iter().find(|mark| recording.mark(mark.mark).trim() == siblings::SLABINFO_BEFORE).map(|mark| mark.ops)
+}
+
 /// Lays out all caches; those without known sizes are dropped with their objects.
-fn plan_caches(identified: &mut Identified, kernel: &Kernel, snapshot: Option<&SlabSnapshot>, plan: &mut Plan) {
+fn plan_caches(identified: &mut Identified, (kernel, recorded): (&Kernel, &Recorded), snapshot: Option<&SlabSnapshot>, plan: &mut Plan) {
+    let lay_out = |identity: &Identity, differences: &mut Vec<SizingDifference>| match recorded.allocator {
+        AllocatorKind::Slub => caches::plan(identity, kernel, snapshot, differences),
+        _ => siblings::plan(identity, recorded, kernel, snapshot, differences),
+    };
     let mut renumber = Vec::with_capacity(identified.caches.len());
     for identity in &identified.caches {
-        let planned = caches::plan(identity, kernel, snapshot, &mut plan.sizing_differences);
+        let planned = lay_out(identity, &mut plan.sizing_differences);
         renumber.push(if planned.is_some() { plan.caches.len() as u16 } else { NO_CACHE });
         plan.caches.extend(planned);
     }
@@ -106,9 +136,11 @@ fn plan_caches(identified: &mut Identified, kernel: &Kernel, snapshot: Option<&S
         .flat_map(|snapshot| snapshot.caches.keys())
         .filter(|name| identified.caches.iter().all(|identity| identity.name != **name));
     for name in unused {
-        let identity =
-            super::identity::Identity { name: name.clone(), traced_as: name.clone(), object_bytes: 0, stride_bytes: 0, is_pseudo: false };
-        plan.caches.extend(caches::plan(&identity, kernel, snapshot, &mut plan.sizing_differences));
+        let identity = Identity { name: name.clone(), traced_as: name.clone(), object_bytes: 0, stride_bytes: 0, is_pseudo: false };
+        plan.caches.extend(lay_out(&identity, &mut plan.sizing_differences));
+    }
+    if recorded.allocator == AllocatorKind::Slob {
+        plan.caches.push(siblings::slob_free_space());
     }
     for cache in identified.of_object.iter_mut().chain(identified.contradicted.values_mut()) {
         *cache = renumber.get(usize::from(*cache)).copied().unwrap_or(NO_CACHE);

@@ -3,8 +3,10 @@
 use slubreplay_parsers::capture::{SlabSnapshot, snapshot::CacheAttributes};
 
 use super::identity::Identity;
+use crate::allocators::slab::{SlabCacheSpec, SlabSpec};
+use crate::allocators::slob::SlobCacheSpec;
 use crate::allocators::slub::CacheKind;
-use crate::allocators::slub::sizing::{CacheFlags, CacheLayout, CacheSpec, Kernel};
+use crate::allocators::slub::sizing::{CacheFlags, CacheLayout, CacheSpec, Kernel, kmalloc};
 
 /// A cache to replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,24 @@ pub struct PlannedCache {
     pub kind: CacheKind,
     /// Layout used for the replay: the kernel's own figures where a snapshot has them.
     pub layout: CacheLayout,
+    /// How it was made, as far as that is known: for laying it out in another allocator.
+    pub made: SlabSpec,
+    /// What it is in an allocator beside SLUB.
+    pub sibling: Sibling,
+}
+
+/// What a cache is in an allocator beside SLUB.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sibling {
+    /// Nothing: the plan is for SLUB.
+    #[default]
+    None,
+    /// A cache of SLAB.
+    Slab(SlabCacheSpec),
+    /// A cache of SLOB.
+    Slob(SlobCacheSpec),
+    /// Not a cache: free space in the pages of SLOB.
+    SlobFreeSpace,
 }
 
 /// A figure of a layout that was computed otherwise than the kernel reported it.
@@ -67,6 +87,8 @@ pub(super) fn plan(
         is_pseudo: identity.is_pseudo,
         kind: kind(&computed, reported, kernel),
         layout,
+        made: made(&identity.name, &layout, reported, kernel),
+        sibling: Sibling::None,
     })
 }
 
@@ -82,6 +104,40 @@ impl PlannedCache {
         let has_debug = self.kind == CacheKind::Debug && !recorded.build.slub_tiny;
         Some(Self { kind: kind_of(has_debug, &layout, target), layout, ..self.clone() })
     }
+
+    /// The same cache in a SLUB kernel, recorded on another allocator: laid out by how it was made.
+    #[must_use]
+    pub fn laid_for_slub(&self, target: &Kernel) -> Option<Self> {
+        let spec = CacheSpec {
+            align: self.made.align,
+            has_ctor: self.made.has_ctor,
+            sheaf_capacity: sheaf_argument([self.name.as_str()].into_iter()),
+            ..CacheSpec::new(self.made.object_size, self.made.flags)
+        };
+        let layout = CacheLayout::calculate(target, &spec).ok().filter(|layout| layout.objects <= MAX_OBJECTS)?;
+        Some(Self { kind: kind_of(false, &layout, target), layout, sibling: Sibling::None, ..self.clone() })
+    }
+}
+
+/// How a cache of SLUB was made: by its files in sysfs; else, of a kmalloc cache, by its class; of others, aligned to cache lines if their
+/// stride is a multiple of one that their size is not.
+fn made(name: &str, layout: &CacheLayout, reported: Option<&CacheAttributes>, kernel: &Kernel) -> SlabSpec {
+    let object_size = layout.object_size.min(layout.size);
+    if let Some(class) = kmalloc::class_in_name(kernel, name) {
+        return SlabSpec::kmalloc(class, CacheFlags::NONE);
+    }
+    let line = kernel.machine.cache_line_bytes;
+    let Some(attributes) = reported.filter(|attributes| attributes.get("hwcache_align").is_some()) else {
+        let is_aligned = layout.size.is_multiple_of(line) && !object_size.is_multiple_of(line);
+        return SlabSpec::new(object_size, CacheFlags::HWCACHE_ALIGN.when(is_aligned));
+    };
+    let is_set = |attribute: &str| attributes.number(attribute) == Some(1);
+    let flags = CacheFlags::HWCACHE_ALIGN.when(is_set("hwcache_align"))
+        | CacheFlags::RECLAIM_ACCOUNT.when(is_set("reclaim_account"))
+        | CacheFlags::TYPESAFE_BY_RCU.when(is_set("destroy_by_rcu"));
+    let align = attributes.number("align").and_then(|align| u32::try_from(align).ok()).filter(|align| align.is_power_of_two());
+    let has_ctor = attributes.get("ctor").is_some_and(|ctor| !ctor.text.trim().is_empty());
+    SlabSpec { align: align.unwrap_or(0).min(kernel.machine.page_bytes), has_ctor, ..SlabSpec::new(object_size, flags) }
 }
 
 /// The `sheaf_capacity` that a cache is created with; releases without sheaves ignore it.

@@ -14,6 +14,7 @@ use slubreplay_parsers::recording::Recording;
 use super::buckets::{self, Groups};
 use super::ledger::{Entry, Ledger};
 use super::pairing::{Key, NO_CACHE, ObjectInfo, Paired};
+use crate::allocators::AllocatorKind;
 use crate::allocators::slub::sizing::{Kernel, kmalloc};
 
 /// A cache as far as the trace tells.
@@ -48,8 +49,11 @@ pub(super) fn identify(
     recording: &Recording,
     kernel: &Kernel,
     snapshot: Option<&SlabSnapshot>,
+    allocator: AllocatorKind,
     ledger: &mut Ledger,
 ) -> Identified {
+    // Pages of SLOB hold objects of any cache: who shares one tells nothing.
+    let is_slab_of_one_cache = allocator != AllocatorKind::Slob;
     let mut caches = CacheTable { kernel, snapshot, caches: Vec::new(), by_name: FxHashMap::default() };
     // By name id: the cache, made on first use, so that caches are numbered in order of appearance.
     let mut by_name_id: Vec<Option<u16>> = vec![None; recording.names.len()];
@@ -95,9 +99,11 @@ pub(super) fn identify(
     {
         buckets::separate(paired, kernel, snapshot, &mut of_object, &mut |name| caches.named(name));
     }
-    by_slab(&paired.objects, &mut of_object);
-    by_key_of_slab(paired, &mut of_object);
-    name_by_sizes(paired, &mut caches, &mut of_object);
+    if is_slab_of_one_cache {
+        by_slab(&paired.objects, &mut of_object);
+        by_key_of_slab(paired, &mut of_object);
+    }
+    name_by_sizes(paired, &mut caches, is_slab_of_one_cache, &mut of_object);
     let mut counts: FxHashMap<(u16, Entry), u64> = FxHashMap::default();
     for (object, &(cache, how)) in paired.objects.iter().zip(&of_object) {
         if let Some(how) = how {
@@ -211,14 +217,14 @@ const CACHE_WELL_OBSERVED: u64 = 16;
 /// before: no object that is left shares a slab with any named object. A group that is well observed in more than one slab is
 /// therefore of no cache that is well observed too. Where sizes leave several caches, the one that has as many slabs at the
 /// snapshot as the group then has is taken.
-fn name_by_sizes(paired: &Paired, caches: &mut CacheTable<'_>, of_object: &mut [(u16, Option<Entry>)]) {
+fn name_by_sizes(paired: &Paired, caches: &mut CacheTable<'_>, is_slab_of_one_cache: bool, of_object: &mut [(u16, Option<Entry>)]) {
     let mut named = vec![0_u64; caches.caches.len()];
     let mut unions = Groups::new(paired.keys.len());
     let mut key_of_span: FxHashMap<u32, u32> = FxHashMap::default();
     for (object, &(cache, _)) in paired.objects.iter().zip(of_object.iter()) {
         if let Some(count) = named.get_mut(usize::from(cache)) {
             *count += 1;
-        } else if let Some(key) = object.key {
+        } else if let (Some(key), true) = (object.key, is_slab_of_one_cache) {
             unions.join(key, *key_of_span.entry(object.span).or_insert(key));
         }
     }
@@ -323,7 +329,7 @@ impl CacheTable<'_> {
             let is_merged = name.starts_with(':');
             // A merged cache has the largest object size of its names.
             let objects_fit =
-                attributes.number("object_size").is_some_and(|size| size == key.object_bytes || is_merged && size > key.object_bytes);
+                attributes.number("object_size").is_none_or(|size| size == key.object_bytes || is_merged && size > key.object_bytes);
             let flags_fit = key.is_account_cache.is_none_or(|account| !is_merged || directory_letters(name).contains('A') == account);
             attributes.number("slab_size") == Some(key.stride_bytes) && objects_fit && flags_fit && !kmalloc::is_cache_name(name)
         };

@@ -14,6 +14,7 @@
 //! | `sheaf_seeds` | and the sheaves |
 //! | `turns` | finds allocations that were not traced by what a CPU leaves behind |
 //! | `silent` | places what was not traced where the kernel must have done it |
+//! | `siblings` | caches of SLAB and SLOB, and their heap at the start |
 //! | `rcu_sheaves` | places frees by kfree_rcu() in kernels with sheaves |
 //! | `sheaf_memory` | tells the allocations of sheaves from others |
 //! | `unmarked` | finds the moments of snapshots in recordings without markers |
@@ -38,6 +39,7 @@ mod reads;
 mod seeding;
 mod sheaf_memory;
 mod sheaf_seeds;
+mod siblings;
 mod silent;
 mod turns;
 mod unmarked;
@@ -48,11 +50,13 @@ pub(crate) mod tests;
 use slubreplay_parsers::capture::{Capture, NodeMemory, SlabSnapshot};
 use slubreplay_parsers::recording::Recording;
 
+use crate::allocators::AllocatorKind;
+use crate::allocators::slab::SlabMachine;
 use crate::allocators::slub::Rules;
 use crate::allocators::slub::sizing::kmalloc::{self, GfpBits};
 use crate::allocators::slub::sizing::{Kernel, KernelRelease};
 use crate::mem::RecordedSlab;
-pub use caches::{PlannedCache, SizingDifference};
+pub use caches::{PlannedCache, Sibling, SizingDifference};
 pub use coverage::Coverage;
 use ledger::{Entry, Ledger};
 pub use op::{Op, What};
@@ -60,6 +64,7 @@ pub use places::{KernelPlaces, KernelSlab};
 pub use reads::{Read, SnapshotMark};
 pub use seeding::PlannedSeed;
 pub use sheaf_seeds::PlannedSheaf;
+pub(crate) use siblings::{mark_early, slob_free_space};
 pub use unmarked::mark_snapshots;
 
 /// A trace, ready to be replayed.
@@ -82,6 +87,9 @@ pub struct Plan {
     pub recorded_slabs: Vec<Vec<RecordedSlab>>,
     /// Markers: (operations before it, text).
     pub marks: Vec<(usize, String)>,
+    /// Of a recording of SLOB: pages that the kernel had in use, at positions of operations; as far as page events and the first
+    /// snapshot tell.
+    pub kernel_pages: Vec<(usize, u64)>,
     /// When the attributes of the snapshots were read, as far as the trace shows it: by mark, then attribute.
     pub reads: Vec<Read>,
     /// What was observed and what was inferred.
@@ -101,13 +109,27 @@ pub struct Snapshots<'a> {
     pub after: Option<&'a SlabSnapshot>,
     /// Page frames of each node, if there are several.
     pub memory: &'a [NodeMemory],
+    /// Bytes in slabs near the start, by `/proc/meminfo`.
+    pub slab_bytes: Option<u64>,
 }
 
 impl<'a> Snapshots<'a> {
     /// Those of a capture.
     #[must_use]
     pub fn of(capture: &'a Capture) -> Self {
-        Self { before: capture.before.as_ref(), after: capture.after.as_ref(), memory: &capture.machine.memory }
+        Self {
+            before: capture.before.as_ref(),
+            after: capture.after.as_ref(),
+            memory: &capture.machine.memory,
+            slab_bytes: capture.slab_bytes[0],
+        }
+    }
+
+    /// Those of a capture of a SLAB kernel, whose figures are not in sysfs but in `/proc/slabinfo`
+    /// ([`SlabinfoFile::as_snapshot`](slubreplay_parsers::capture::SlabinfoFile::as_snapshot)).
+    #[must_use]
+    pub fn of_slabinfo(capture: &'a Capture, [before, after]: &'a [Option<SlabSnapshot>; 2]) -> Self {
+        Self { before: before.as_ref(), after: after.as_ref(), memory: &capture.machine.memory, slab_bytes: capture.slab_bytes[0] }
     }
 
     /// The later one that there is: it knows all caches that were created meanwhile.
@@ -117,9 +139,29 @@ impl<'a> Snapshots<'a> {
     }
 }
 
-/// Prepares a trace for `kernel`. With a snapshot, caches go by their sysfs directories.
+/// The allocator that a trace was recorded on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded {
+    /// Which it is.
+    pub allocator: AllocatorKind,
+    /// What SLAB lays its caches out by.
+    pub slab: SlabMachine,
+}
+
+impl Recorded {
+    /// A SLUB kernel.
+    pub const SLUB: Self = Self { allocator: AllocatorKind::Slub, slab: SlabMachine::x86_64(1) };
+}
+
+/// Prepares a trace for `kernel`, which is a SLUB kernel. With a snapshot, caches go by their sysfs directories.
 #[must_use]
 pub fn prepare(recording: &Recording, kernel: &Kernel, snapshots: Snapshots<'_>) -> Plan {
+    prepare_recorded(recording, kernel, &Recorded::SLUB, snapshots)
+}
+
+/// Prepares a trace for `kernel`, with the allocator that it was recorded on.
+#[must_use]
+pub fn prepare_recorded(recording: &Recording, kernel: &Kernel, recorded: &Recorded, snapshots: Snapshots<'_>) -> Plan {
     let snapshot = snapshots.latest();
     let mut ledger = Ledger::default();
     let setting = pairing::Setting {
@@ -129,13 +171,16 @@ pub fn prepare(recording: &Recording, kernel: &Kernel, snapshots: Snapshots<'_>)
         account_bit: gfp_masks(kernel.release)[2],
         free_traced_after: Rules::of(kernel.release).free_traced_after,
         reclaim_bits: if kernel.release >= since(4, 4) { Some((0x400, 0x800)) } else { None },
+        is_slob: recorded.allocator == AllocatorKind::Slob,
+        // Strides of kmalloc objects do not tell their class: kmalloc-96 of SLAB has that of kmalloc-128, and SLOB has none.
+        classes: (recorded.allocator != AllocatorKind::Slub).then_some(*kernel),
         this_node_bit: if kernel.release >= since(5, 4) { 0x20_0000 } else { 0x4_0000 },
     };
     let mut paired = pairing::pair(recording, setting, snapshots.memory, &mut ledger);
     paired.reads = reads::find(&std::mem::take(&mut paired.windows), recording, snapshots);
-    let identified = identity::identify(&paired, recording, kernel, snapshot, &mut ledger);
+    let identified = identity::identify(&paired, recording, kernel, snapshot, recorded.allocator, &mut ledger);
     account_losses(recording, &mut ledger);
-    let mut plan = assemble::assemble(paired, identified, recording, kernel, snapshots, ledger);
+    let mut plan = assemble::assemble(paired, identified, recording, (kernel, recorded), snapshots, ledger);
     plan.time_range_ns = time_range(recording);
     plan
 }

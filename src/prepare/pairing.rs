@@ -11,6 +11,7 @@ use super::op::{Op, What};
 use super::pages::Spans;
 use super::reads::{Positions, Read, Watch, Window};
 use crate::allocators::slub::Caller;
+use crate::allocators::slub::sizing::{Kernel, kmalloc};
 
 /// What an allocation event tells of its cache. Objects with equal keys are of one cache, as far as the
 /// trace tells.
@@ -109,6 +110,10 @@ pub(super) struct Setting {
     pub(super) reclaim_bits: Option<(u32, u32)>,
     /// `kmem_cache_free` is traced after the object is back.
     pub(super) free_traced_after: bool,
+    /// Pages hold objects of any size.
+    pub(super) is_slob: bool,
+    /// In allocators beside SLUB: the kernel whose classes tell the cache of a kmalloc, by the size asked for.
+    pub(super) classes: Option<Kernel>,
 }
 
 impl Setting {
@@ -128,6 +133,9 @@ impl Setting {
 
 /// Marks an operation whose cache is not known yet.
 pub(super) const NO_CACHE: u16 = u16::MAX;
+
+/// Objects of SLAB and SLOB are aligned to this.
+const OBJECT_ALIGN_BYTES: u64 = 8;
 
 /// `ZERO_SIZE_PTR`: what kmalloc(0) returns.
 const ZERO_SIZE_PTR: u64 = 16;
@@ -377,8 +385,12 @@ impl<'a> Pairing<'a> {
         let release = Release { ops: self.paired.ops.len(), span, time_ns: event.time_ns, cpu: event.cpu };
         self.paired.releases.push(release);
         let slab = self.paired.spans.spans[span as usize];
-        let places = slab.places(self.setting.page_bytes.trailing_zeros()).unwrap_or(0);
-        for ptr in (0..places).map(|place| start + place * slab.stride_bytes) {
+        let (places, step) = match self.setting.classes {
+            None => (slab.places(self.setting.page_bytes.trailing_zeros()).unwrap_or(0), slab.stride_bytes),
+            // Colours move all objects of a slab, and pages of SLOB are not of one size.
+            Some(_) => ((u64::from(self.setting.page_bytes) << order) / OBJECT_ALIGN_BYTES, OBJECT_ALIGN_BYTES),
+        };
+        for ptr in (0..places).map(|place| start + place * step) {
             if let Some(&Live::Object(object)) = self.live.get(&ptr) {
                 self.live.remove(&ptr);
                 self.overlaid.insert(ptr, Overlaid { old: object, free: self.paired.ops.len(), by: *event });
@@ -394,7 +406,7 @@ impl<'a> Pairing<'a> {
     fn new_object(&mut self, ptr: u64, key: Option<u32>) -> u32 {
         let object = self.paired.objects.len() as u32;
         let span = self.paired.spans.of(ptr, object);
-        if let (Some(key), Some(span)) = (key, self.paired.spans.spans.get_mut(span as usize)) {
+        if let (Some(key), Some(span), false) = (key, self.paired.spans.spans.get_mut(span as usize), self.setting.is_slob) {
             span.stride_bytes = self.paired.keys[key as usize].stride_bytes;
         }
         self.paired.objects.push(ObjectInfo { ptr, key, span, freed_as: None });
@@ -403,6 +415,7 @@ impl<'a> Pairing<'a> {
 
     fn key_of(&mut self, alloc: Alloc) -> u32 {
         let is_kmalloc = alloc.call == AllocCall::Kmalloc;
+        let class = self.setting.classes.filter(|_| is_kmalloc).and_then(|kernel| kmalloc::class_bytes(&kernel, alloc.bytes_req));
         // The event says "accounted" of a request with __GFP_ACCOUNT too: that tells nothing of the cache.
         let asks_account = alloc.gfp_flags & self.setting.account_bit != 0;
         let key = Key {
@@ -410,7 +423,7 @@ impl<'a> Pairing<'a> {
             is_account_cache: alloc.accounted.filter(|_| !is_kmalloc && !asks_account),
             call_site: alloc.call_site,
             object_bytes: if is_kmalloc { 0 } else { alloc.bytes_req },
-            stride_bytes: alloc.bytes_alloc,
+            stride_bytes: class.map_or(alloc.bytes_alloc, u64::from),
             gfp: if is_kmalloc { alloc.gfp_flags & self.setting.type_bits } else { 0 },
             name: alloc.name,
         };

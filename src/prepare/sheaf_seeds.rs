@@ -606,7 +606,8 @@ mod tests {
     fn plan(script: &Script, before: Option<&str>, after: &str) -> Plan {
         let kernel = kernel(KernelRelease::new(7, 2, 0), Build::default());
         let (before, after) = (before.map(parse), parse(&format!("{LAYOUT}{after}")));
-        let plan = prepare(&script.recording(), &kernel, Snapshots { before: before.as_ref(), after: Some(&after), memory: &[] });
+        let plan =
+            prepare(&script.recording(), &kernel, Snapshots { before: before.as_ref(), after: Some(&after), ..Snapshots::default() });
         let topology = Topology::uniform(4);
         let rules = Rules::of(kernel.release);
         let setup = Setup { rules, topology, page_bytes: 4096, samples: 0, pause_at: vec![], check_every: 1 };

@@ -81,8 +81,7 @@ impl<'a> Follow<'a> {
     }
 
     fn row(&mut self, object: Object) -> &mut Vec<u64> {
-        let cache = self.replay.look(self.position);
-        let life = cache.cache(0).map_or(0, |cache| cache.slab_life(object.slab));
+        let life = self.replay.cache(0).map_or(0, |cache| cache.slab_life(object.slab));
         let objects = self.places.caches[0].layout.objects as usize;
         let slab = object.slab.index();
         if self.addresses.len() <= slab {

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use crate::allocators::slub::{Cache, Object, SlabView};
+use crate::allocators::slub::{Cache, SlabView};
+use crate::allocators::{Allocator, Object, SlabId};
 use crate::prepare::{KernelPlaces, KernelSlab, Plan};
 
 /// How far the replay of one cache agrees with the kernel's addresses.
@@ -56,8 +57,8 @@ impl Agreement {
     }
 
     /// A seeded slab stands for the kernel's slab of its objects.
-    pub(super) fn seeded(&mut self, number: usize, cache: &Cache, object: Object, slab: KernelSlab) {
-        self.map(number, cache, object, slab);
+    pub(super) fn seeded(&mut self, number: usize, model: &impl Allocator, object: Object, slab: KernelSlab) {
+        self.map(number, model.slab_life(number, object.slab), object, slab);
     }
 
     /// Takes note of an allocation; true if it agrees, or cannot be compared.
@@ -66,19 +67,20 @@ impl Agreement {
         &mut self,
         at: (usize, u64),
         number: usize,
-        cache: &Cache,
+        model: &impl Allocator,
         object: Object,
         places: &KernelPlaces,
         id: u32,
     ) -> bool {
         let Some(slab) = places.slab(id) else { return true };
-        let agrees = match self.kernel_slab(number, cache, object) {
+        let life = model.slab_life(number, object.slab);
+        let agrees = match self.stands_for(number, object.slab, life) {
             Some(known) if known == slab => true,
             // Of a slab that the kernel will not use again nothing can be said any more.
             Some(known) if self.last_use[known.index()] as usize > at.0 => false,
-            _ if self.stand_in(number, cache, slab).is_some() => false,
+            _ if self.has_stand_in(number, model, slab) => false,
             _ => {
-                self.map(number, cache, object, slab);
+                self.map(number, life, object, slab);
                 true
             }
         };
@@ -91,10 +93,20 @@ impl Agreement {
         agrees
     }
 
+    #[inline]
+    fn stands_for(&self, number: usize, slab: SlabId, life: u32) -> Option<KernelSlab> {
+        let &(known_life, kernel) = self.mapped[number].get(slab.index())?;
+        kernel.filter(|_| life == known_life)
+    }
+
+    fn has_stand_in(&self, number: usize, model: &impl Allocator, kernel: KernelSlab) -> bool {
+        let Some((index, life)) = self.stand_in[kernel.index()] else { return false };
+        self.mapped[number].get(index) == Some(&(life, Some(kernel))) && model.slab_life_at(number, index) == Some(life)
+    }
+
     /// The kernel's slab that the replay's slab of an object stands for.
     pub(super) fn kernel_slab(&self, number: usize, cache: &Cache, object: Object) -> Option<KernelSlab> {
-        let &(life, slab) = self.mapped[number].get(object.slab.index())?;
-        slab.filter(|_| life == cache.slab_life(object.slab))
+        self.stands_for(number, object.slab, cache.slab_life(object.slab))
     }
 
     /// The replay's slab that stands for one of the kernel's.
@@ -104,8 +116,8 @@ impl Agreement {
         cache.slab_at(index).filter(|_| is_it)
     }
 
-    fn map(&mut self, number: usize, cache: &Cache, object: Object, slab: KernelSlab) {
-        let (index, life) = (object.slab.index(), cache.slab_life(object.slab));
+    fn map(&mut self, number: usize, life: u32, object: Object, slab: KernelSlab) {
+        let index = object.slab.index();
         let mapped = &mut self.mapped[number];
         if mapped.len() <= index {
             mapped.resize(index + 1, (0, None));

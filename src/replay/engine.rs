@@ -3,8 +3,9 @@
 use super::agreement::Agreement;
 use super::objects::Objects;
 use super::observe::{Observer, Timeline, TimelineSample};
-use super::outcome::{CacheOutcome, CacheState, Outcome};
-use crate::allocators::slub::{AllocRequest, Cache, Object, RcuFree, Rules, Seed, SheafPlace, SlabId, SlabView, Topology, Violation};
+use super::outcome::{CacheOutcome, Outcome};
+use crate::allocators::slub::{AllocRequest, Cache, Rules, Seed, SheafPlace, SlabView, Slub};
+use crate::allocators::{Allocator, CacheState, Object, SlabId, Topology, Violation};
 use crate::mem::{PageRequest, PageSource};
 use crate::prepare::{KernelSlab, Op, Plan};
 
@@ -26,16 +27,22 @@ pub struct Setup {
 }
 
 /// The caches just before an operation.
-#[derive(Debug)]
 pub struct Paused<'a> {
     /// Position of the operation in the plan.
     pub position: usize,
     caches: &'a [Cache],
     agreement: &'a Agreement,
+    state: Option<&'a dyn Fn(usize) -> Option<CacheState>>,
 }
 
 impl Paused<'_> {
-    /// A cache by its number.
+    /// Counters and gauges of a cache.
+    #[must_use]
+    pub fn state(&self, number: usize) -> Option<CacheState> {
+        self.state.and_then(|state| state(number))
+    }
+
+    /// A cache by its number, if the allocator is SLUB.
     #[must_use]
     pub fn cache(&self, number: usize) -> Option<&Cache> {
         self.caches.get(number)
@@ -73,17 +80,15 @@ pub enum ReplayError {
 
 /// A replay in progress.
 #[derive(Debug, Clone)]
-pub struct Engine<'a, P> {
+pub struct Engine<'a, P, A = Slub> {
     plan: &'a Plan,
     setup: &'a Setup,
     pages: P,
-    caches: Vec<Cache>,
+    model: A,
     tallies: Vec<Tally>,
     objects: Objects,
     outcome: Outcome,
     timeline: Timeline,
-    scratch: Vec<u16>,
-    taken: Vec<Object>,
     agreement: Agreement,
 }
 
@@ -110,79 +115,24 @@ const NO_OWNER: u32 = u32::MAX;
 const PROGRESS_EVERY: usize = 1 << 14;
 
 impl<'a, P: PageSource> Engine<'a, P> {
-    /// Prepares a replay: creates the caches and the slabs that exist at the start.
+    /// Prepares a replay by SLUB: creates the caches and the slabs that exist at the start.
     #[must_use]
     pub fn new(plan: &'a Plan, setup: &'a Setup, pages: P) -> Self {
-        let caches: Vec<Cache> = (0..)
-            .zip(&plan.caches)
-            .map(|(number, cache)| Cache::new(number, cache.layout, cache.kind, setup.rules, &setup.topology))
-            .collect();
-        let mut engine = Self {
-            plan,
-            setup,
-            pages,
-            tallies: vec![Tally::default(); caches.len()],
-            objects: Objects::new(plan.objects),
-            outcome: Outcome::default(),
-            timeline: Timeline { caches: vec![Vec::new(); caches.len()], ..Timeline::default() },
-            caches,
-            scratch: Vec::new(),
-            taken: Vec::new(),
-            agreement: Agreement::new(plan),
-        };
-        engine.seed();
+        let caches = plan.caches.iter().map(|cache| (cache.layout, cache.kind));
+        let mut engine = Self::by(Slub::new(caches, setup.rules, &setup.topology), plan, setup, pages);
+        let slabs = engine.seed();
+        engine.seed_sheaves(&slabs);
         engine
     }
 
-    /// The same, for a replay that is copied on the way.
-    pub(crate) fn copied_on_the_way(mut self) -> Self {
-        self.objects = self.objects.into_shared();
-        self
-    }
-
-    /// Does the operation at `position` of `ops`, which are on the plan's objects; returns the position after it. Marks, moments
-    /// and checks are left out.
-    pub(crate) fn advance(&mut self, ops: &[Op], position: usize, observer: &mut dyn Observer) -> usize {
-        if position < ops.len() { self.step(ops, position, observer) } else { position }
-    }
-
-    /// A cache, and the kernel's slab that each of its slabs stands for.
+    /// The caches, and the kernel's slab that each of their slabs stands for.
     pub(crate) fn look(&self, position: usize) -> Paused<'_> {
-        Paused { position, caches: &self.caches, agreement: &self.agreement }
+        Paused { position, caches: &self.model.caches, agreement: &self.agreement, state: None }
     }
 
-    /// Where an object is in the replay.
-    pub(crate) fn object(&self, object: u32) -> Option<Object> {
-        self.objects.get(object).map(|(object, _)| object)
-    }
-
-    fn seed(&mut self) {
-        let mut slabs = vec![None; self.plan.seeds.len()];
-        for (planned, id) in self.plan.seeds.iter().zip(&mut slabs) {
-            let number = usize::from(planned.cache);
-            let (cache, tally) = (&mut self.caches[number], &mut self.tallies[number]);
-            let order = cache.layout().order as u8;
-            let cpu = planned.cpu.min(self.setup.topology.cpus() - 1);
-            let nodes = self.setup.topology.nodes();
-            let node = planned.node.filter(|&node| node < nodes).unwrap_or_else(|| self.setup.topology.node_of(cpu));
-            let request = PageRequest { owner: NO_OWNER, order, cpu, node, this_node_only: false, opportunistic: false };
-            let Some(pages) = self.pages.alloc(request) else { continue };
-            let slab = cache.seed(&Seed { pages, free: planned.free.clone(), own: planned.own, place: planned.place });
-            *id = Some(slab);
-            for &(object, index) in &planned.live {
-                self.objects.insert(object, Object { slab, index }, 0);
-            }
-            if let Some(kernel) = planned.slab {
-                self.agreement.seeded(number, cache, Object { slab, index: 0 }, kernel);
-            }
-            tally.live += planned.live.len() as u64;
-            tally.unknown_live += (cache.layout().objects as usize - planned.free.len() - planned.live.len()) as u64;
-            tally.live_peak = tally.live;
-            tally.slabs_peak = cache.slab_count();
-            tally.partial_peak = cache.partial_count();
-            tally.slab_bytes_peak = cache.slab_bytes(self.setup.page_bytes);
-        }
-        self.seed_sheaves(&slabs);
+    /// A cache.
+    pub(crate) fn cache(&self, number: usize) -> Option<&Cache> {
+        self.model.caches.get(number)
     }
 
     /// Puts free objects of seeded slabs into sheaves. Those of CPUs and nodes that the replay lacks stay in use.
@@ -197,11 +147,84 @@ impl<'a, P: PageSource> Engine<'a, P> {
             let objects: Option<Vec<Object>> = planned.objects.iter().map(object).collect();
             let number = usize::from(planned.cache);
             if let Some(objects) = objects.filter(|_| exists)
-                && self.caches[number].seed_sheaf(planned.place, &objects)
+                && self.model.caches[number].seed_sheaf(planned.place, &objects)
             {
                 self.tallies[number].unknown_live -= objects.len() as u64;
             }
         }
+    }
+}
+
+impl<'a, P: PageSource, A: Allocator> Engine<'a, P, A> {
+    /// Prepares a replay by any allocator, whose caches are those of the plan: makes the slabs that exist at the start.
+    #[must_use]
+    pub fn with(model: A, plan: &'a Plan, setup: &'a Setup, pages: P) -> Self {
+        let mut engine = Self::by(model, plan, setup, pages);
+        engine.seed();
+        engine
+    }
+
+    fn by(model: A, plan: &'a Plan, setup: &'a Setup, pages: P) -> Self {
+        let caches = plan.caches.len();
+        Self {
+            plan,
+            setup,
+            pages,
+            model,
+            tallies: vec![Tally::default(); caches],
+            objects: Objects::new(plan.objects),
+            outcome: Outcome::default(),
+            timeline: Timeline { caches: vec![Vec::new(); caches], ..Timeline::default() },
+            agreement: Agreement::new(plan),
+        }
+    }
+
+    /// The same, for a replay that is copied on the way.
+    pub(crate) fn copied_on_the_way(mut self) -> Self {
+        self.objects = self.objects.into_shared();
+        self
+    }
+
+    /// Does the operation at `position` of `ops`, which are on the plan's objects; returns the position after it. Marks, moments
+    /// and checks are left out.
+    pub(crate) fn advance(&mut self, ops: &[Op], position: usize, observer: &mut dyn Observer) -> usize {
+        if position < ops.len() { self.step(ops, position, observer) } else { position }
+    }
+
+    /// Where an object is in the replay.
+    pub(crate) fn object(&self, object: u32) -> Option<Object> {
+        self.objects.get(object).map(|(object, _)| object)
+    }
+
+    fn seed(&mut self) -> Vec<Option<SlabId>> {
+        let mut slabs = vec![None; self.plan.seeds.len()];
+        for (planned, id) in self.plan.seeds.iter().zip(&mut slabs) {
+            let number = usize::from(planned.cache);
+            let (order, objects) = self.model.slab_shape(number);
+            let cpu = planned.cpu.min(self.setup.topology.cpus() - 1);
+            let nodes = self.setup.topology.nodes();
+            let node = planned.node.filter(|&node| node < nodes).unwrap_or_else(|| self.setup.topology.node_of(cpu));
+            let request = PageRequest { owner: NO_OWNER, order, cpu, node, this_node_only: false, opportunistic: false };
+            let Some(pages) = self.pages.alloc(request) else { continue };
+            let seed = Seed { pages, free: planned.free.clone(), own: planned.own, place: planned.place };
+            let Some(slab) = self.model.seed(number, &seed) else {
+                self.pages.free(pages);
+                continue;
+            };
+            *id = Some(slab);
+            for &(object, index) in &planned.live {
+                self.objects.insert(object, Object { slab, index }, 0);
+            }
+            if let Some(kernel) = planned.slab {
+                self.agreement.seeded(number, &self.model, Object { slab, index: 0 }, kernel);
+            }
+            let tally = &mut self.tallies[number];
+            tally.live += planned.live.len() as u64;
+            tally.unknown_live += (objects as usize - planned.free.len() - planned.live.len()) as u64;
+            tally.live_peak = tally.live;
+            self.slabs_changed(number);
+        }
+        slabs
     }
 
     /// Replays all operations.
@@ -224,7 +247,8 @@ impl<'a, P: PageSource> Engine<'a, P> {
                 self.sample(moment);
             }
             while pauses.next_if(|&&at| at <= position).is_some() {
-                observer.pause(&Paused { position, caches: &self.caches, agreement: &self.agreement });
+                let state: &dyn Fn(usize) -> Option<CacheState> = &|cache| self.state(cache);
+                observer.pause(&Paused { position, caches: self.model.slub(), agreement: &self.agreement, state: Some(state) });
             }
             position = self.step(&plan.ops, position, observer);
             if position - reported >= PROGRESS_EVERY {
@@ -252,6 +276,9 @@ impl<'a, P: PageSource> Engine<'a, P> {
     #[inline]
     fn step(&mut self, ops: &[Op], position: usize, observer: &mut dyn Observer) -> usize {
         let op = &ops[position];
+        if self.model.advance(op.time_ns, op.cpu, &mut self.pages) {
+            self.all_slabs_changed();
+        }
         if let Some(order) = op.what.after_shrink() {
             self.shrink(usize::from(op.cache), op.cpu, order);
         }
@@ -263,10 +290,10 @@ impl<'a, P: PageSource> Engine<'a, P> {
                 Some((object, requested)) => {
                     let number = usize::from(op.cache);
                     let slow = if op.what.is_by_rcu() {
-                        self.free_rcu(number, op.cpu, object);
+                        self.model.free_rcu(number, op.cpu, object, &mut self.pages);
                         true
                     } else {
-                        self.caches[number].free(op.cpu, object, &mut self.pages)
+                        self.model.free(number, op.cpu, object, &mut self.pages)
                     };
                     self.freed(number, u64::from(requested));
                     if slow {
@@ -292,19 +319,16 @@ impl<'a, P: PageSource> Engine<'a, P> {
             caller: op.what.caller(),
             no_sheaf: op.what.makes_no_sheaf(),
         };
-        let cache = &mut self.caches[number];
         let taken = if op.what.is_in_bulk() {
-            self.taken.clear();
-            let done = cache.alloc_bulk(op.cpu, request.caller, 1, &mut self.taken, &mut self.pages);
-            if done { self.taken.pop().map(|object| (object, true)) } else { None }
+            self.model.alloc_in_bulk(number, request, op.requested_bytes, &mut self.pages)
         } else {
-            cache.alloc(request, &mut self.pages)
+            self.model.alloc(number, request, op.requested_bytes, &mut self.pages)
         };
         let Some((object, slow)) = taken else {
             self.outcome.failed_allocs += 1;
             return;
         };
-        if !self.agreement.allocated((position, op.time_ns), number, cache, object, &self.plan.kernel, op.object) {
+        if !self.agreement.allocated((position, op.time_ns), number, &self.model, object, &self.plan.kernel, op.object) {
             observer.diverged(position);
         }
         let tally = &mut self.tallies[number];
@@ -322,28 +346,11 @@ impl<'a, P: PageSource> Engine<'a, P> {
     /// A cache is shrunk by a CPU. Grace periods that this began are over when it is done, long before the next operation.
     #[cold]
     fn shrink(&mut self, number: usize, cpu: u16, order: u16) {
-        let cache = &mut self.caches[number];
-        cache.shrink_in_order(cpu, order, &mut self.pages);
-        for sheaf in cache.take_flushed_rcu_sheaves() {
-            cache.rcu_sheaf_done(cpu, sheaf, &mut self.pages);
-        }
+        self.model.shrink(number, cpu, order, &mut self.pages);
         self.slabs_changed(number);
     }
 
-    /// kfree_rcu() into a sheaf. The plan has it where the object is about to be handed out again, so the grace period is over
-    /// as soon as the sheaf is full.
-    #[cold]
-    fn free_rcu(&mut self, number: usize, cpu: u16, object: Object) {
-        let cache = &mut self.caches[number];
-        match cache.free_rcu(cpu, object, &mut self.pages) {
-            RcuFree::Kept => {}
-            RcuFree::Full(sheaf) => cache.rcu_sheaf_done(cpu, sheaf, &mut self.pages),
-            RcuFree::NotTaken => cache.kfree_bulk(cpu, &[object], &mut self.pages),
-        }
-    }
-
-    /// Frees a run of objects in one call, as bulk freeing does. Objects that the replay has in other slabs than the
-    /// first are freed in calls of their own, one for each slab.
+    /// Frees a run of objects in one call, as bulk freeing does.
     #[cold]
     fn free_list(&mut self, ops: &[Op], start: usize) -> usize {
         let mut end = start;
@@ -363,14 +370,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
             objects.push(object);
             self.freed(number, u64::from(requested));
         }
-        let mut list = std::mem::take(&mut self.scratch);
-        while let Some(slab) = objects.first().map(|object| object.slab) {
-            list.extend(objects.iter().filter(|object| object.slab == slab).map(|object| object.index));
-            objects.retain(|object| object.slab != slab);
-            self.caches[number].free_list(run[0].cpu, slab, &list, &mut self.pages);
-            list.clear();
-        }
-        self.scratch = list;
+        self.model.free_together(number, run[0].cpu, &objects, &mut self.pages);
         self.slabs_changed(number);
         end
     }
@@ -385,29 +385,32 @@ impl<'a, P: PageSource> Engine<'a, P> {
 
     /// Slabs may have come, gone or moved: only slow paths do that.
     fn slabs_changed(&mut self, number: usize) {
-        let (cache, tally) = (&self.caches[number], &mut self.tallies[number]);
-        tally.partial_peak = tally.partial_peak.max(cache.partial_count());
-        tally.slabs_peak = tally.slabs_peak.max(cache.slab_count());
-        tally.slab_bytes_peak = tally.slab_bytes_peak.max(cache.slab_bytes(self.setup.page_bytes));
+        let (model, tally) = (&self.model, &mut self.tallies[number]);
+        tally.partial_peak = tally.partial_peak.max(model.partial_count(number));
+        tally.slabs_peak = tally.slabs_peak.max(model.slab_count(number));
+        tally.slab_bytes_peak = tally.slab_bytes_peak.max(model.slab_bytes(number, self.setup.page_bytes));
+    }
+
+    #[cold]
+    fn all_slabs_changed(&mut self) {
+        (0..self.tallies.len()).for_each(|number| self.slabs_changed(number));
     }
 
     fn state(&self, cache: usize) -> Option<CacheState> {
-        let cache = self.caches.get(cache)?;
-        let counts = (0..self.setup.topology.cpus()).map(|cpu| *cache.counts(cpu)).collect();
-        Some(CacheState { counts, gauges: cache.gauges() })
+        (cache < self.tallies.len()).then(|| self.model.state(cache))
     }
 
     fn sample(&mut self, moment: u64) {
         self.timeline.time_ns.push(moment);
-        for (number, ((cache, tally), series)) in self.caches.iter().zip(&self.tallies).zip(&mut self.timeline.caches).enumerate() {
-            let agreement = self.agreement.of_cache(number);
+        for (number, (tally, series)) in self.tallies.iter().zip(&mut self.timeline.caches).enumerate() {
+            let (model, agreement) = (&self.model, self.agreement.of_cache(number));
             series.push(TimelineSample {
-                slabs: cache.slab_count(),
-                slab_bytes: cache.slab_bytes(self.setup.page_bytes),
+                slabs: model.slab_count(number),
+                slab_bytes: model.slab_bytes(number, self.setup.page_bytes),
                 live_objects: tally.live,
-                partial_slabs: cache.partial_count(),
-                cpu_partial_slabs: cache.cpu_partial_count(),
-                held_objects: cache.held_objects(),
+                partial_slabs: model.partial_count(number),
+                cpu_partial_slabs: model.cpu_partial_count(number),
+                held_objects: model.held_objects(number),
                 compared: agreement.compared,
                 agreed: agreement.agreed,
             });
@@ -415,15 +418,19 @@ impl<'a, P: PageSource> Engine<'a, P> {
     }
 
     fn validate(&self, operations: u64) -> Result<(), ReplayError> {
-        for ((planned, cache), tally) in self.plan.caches.iter().zip(&self.caches).zip(&self.tallies) {
+        for (number, (planned, tally)) in self.plan.caches.iter().zip(&self.tallies).enumerate() {
             let live = tally.live + tally.unknown_live;
-            cache.validate(Some(live)).map_err(|violation| ReplayError::Broken { cache: planned.name.clone(), operations, violation })?;
+            self.model.validate(number, live).map_err(|violation| ReplayError::Broken {
+                cache: planned.name.clone(),
+                operations,
+                violation,
+            })?;
         }
         Ok(())
     }
 
     fn finish(mut self) -> (Outcome, Timeline) {
-        self.outcome.caches = (0..self.caches.len())
+        self.outcome.caches = (0..self.tallies.len())
             .map(|number| {
                 let tally = self.tallies[number];
                 CacheOutcome {
@@ -437,7 +444,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
                     live_requested_bytes: tally.live_requested_bytes,
                     slabs_peak: tally.slabs_peak,
                     partial_peak: tally.partial_peak,
-                    slab_bytes: self.caches[number].slab_bytes(self.setup.page_bytes),
+                    slab_bytes: self.model.slab_bytes(number, self.setup.page_bytes),
                     slab_bytes_peak: tally.slab_bytes_peak,
                 }
             })

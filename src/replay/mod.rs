@@ -10,7 +10,8 @@ mod outcome;
 #[cfg(not(slub_loom))]
 pub mod threads;
 
+pub use crate::allocators::{CacheState, PathCounts};
 pub use agreement::CacheAgreement;
 pub use engine::{Engine, Paused, ReplayError, Setup};
 pub use observe::{NoObserver, Observer, Timeline, TimelineSample};
-pub use outcome::{CacheOutcome, CacheState, Outcome, PathCounts};
+pub use outcome::{CacheOutcome, Outcome};

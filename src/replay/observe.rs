@@ -1,7 +1,7 @@
 //! Looking on while a replay runs.
 
 use super::engine::Paused;
-use super::outcome::CacheState;
+use crate::allocators::CacheState;
 
 /// Is told of what happens during a replay.
 pub trait Observer {

@@ -1,7 +1,7 @@
 //! What a replay found, in plain structures.
 
 use super::agreement::CacheAgreement;
-use crate::allocators::slub::{Counter, CpuCounts, Gauges};
+use crate::allocators::CacheState;
 
 /// The figures of a whole replay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,58 +43,4 @@ pub struct CacheOutcome {
     pub slab_bytes: u64,
     /// Most memory in slabs at any moment, in bytes.
     pub slab_bytes_peak: u64,
-}
-
-/// Counters and gauges of a cache at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CacheState {
-    /// Counters by CPU.
-    pub counts: Vec<CpuCounts>,
-    /// Figures of sysfs.
-    pub gauges: Gauges,
-}
-
-impl CacheState {
-    /// A counter over all CPUs.
-    #[must_use]
-    pub fn total(&self, counter: Counter) -> u64 {
-        self.counts.iter().map(|counts| counts.get(counter)).sum()
-    }
-
-    /// Allocations and frees by the path that served them.
-    #[must_use]
-    pub fn paths(&self) -> PathCounts {
-        let total = |counter| self.total(counter);
-        PathCounts {
-            alloc_fastpath: total(Counter::AllocFastpath),
-            alloc_refill: total(Counter::AllocRefill),
-            alloc_cpu_partial: total(Counter::CpuPartialAlloc),
-            alloc_node_partial: total(Counter::AllocFromPartial),
-            alloc_new_slab: total(Counter::AllocSlab),
-            free_fastpath: total(Counter::FreeFastpath),
-            free_frozen: total(Counter::FreeFrozen),
-            free_slowpath: total(Counter::FreeSlowpath).saturating_sub(total(Counter::FreeFrozen)),
-        }
-    }
-}
-
-/// Allocations and frees by the path that served them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PathCounts {
-    /// From the CPU's own freelist.
-    pub alloc_fastpath: u64,
-    /// From objects freed remotely into the cpu slab.
-    pub alloc_refill: u64,
-    /// From the CPU partial list.
-    pub alloc_cpu_partial: u64,
-    /// From a node partial list.
-    pub alloc_node_partial: u64,
-    /// From a new slab.
-    pub alloc_new_slab: u64,
-    /// To the CPU's own freelist.
-    pub free_fastpath: u64,
-    /// Into another CPU's cpu slab.
-    pub free_frozen: u64,
-    /// Into any other slab.
-    pub free_slowpath: u64,
 }

@@ -5,6 +5,8 @@
 //! `begin` and `end`), so each cache is compared as it was at its own marker; where the trace shows
 //! the reading of its attributes, each figure as it was when the kernel's was read.
 //!
+//! SLAB is compared with `/proc/slabinfo`, SLOB with the pages that it had in use (`slabinfo`).
+//!
 //! Without snapshots, what can be judged is slab agreement: whether objects come from the slabs that the kernel took
 //! them from, by their addresses.
 
@@ -12,6 +14,7 @@ mod agreement;
 mod compare;
 mod explain;
 mod marks;
+mod slabinfo;
 #[cfg(test)]
 mod tests;
 mod traced;
@@ -20,4 +23,5 @@ pub use agreement::{AgreementRow, AgreementTotal, Agreements, FirstDivergence, O
 pub use compare::{CacheVerdict, Row, Summary, Verification, compare};
 pub use explain::{Divergences, Explainer, Explanation, KernelState, ReplaySlab, Step};
 pub use marks::SnapshotMarks;
+pub use slabinfo::{MANY_SLABS, SiblingMarks, SlabinfoRow, SlabinfoVerdict, slob_pages};
 pub use traced::traced_between_snapshots;

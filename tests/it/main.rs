@@ -12,6 +12,7 @@
 //! | `agreement` | the slabs that the kernel served objects from, and `verify --explain` |
 //! | `compare` | the same operations by several kernels |
 //! | `threads` | the concurrent engine: options, agreement with the exact one, Ctrl-C |
+//! | `siblings` | SLAB and SLOB |
 //! | `conservation` | allocations, frees and live objects, against a map from address to size |
 //! | `determinism` | the same bytes on every run and any number of threads |
 //!
@@ -28,6 +29,7 @@ mod determinism;
 mod formats;
 mod info;
 mod oracle;
+mod siblings;
 mod support;
 mod threads;
 mod verify;

@@ -4,16 +4,20 @@
 //! |---|---|
 //! | `trace.dat` or `perf.data` | the trace |
 //! | `slab.before`, `slab.after` | all of `/sys/kernel/slab`, see [`snapshot`] |
-//! | `slabinfo.*`, `buddyinfo.*`, … | other `/proc` files at those moments |
+//! | `slabinfo.before`, `slabinfo.after` | `/proc/slabinfo`, see [`slabinfo`] |
+//! | `meminfo.*` | of `/proc/meminfo`, the memory in slabs |
+//! | `buddyinfo.*`, … | other `/proc` files at those moments |
 //! | `uname`, `cmdline`, `cpu_possible`, `cpu_online`, `nodes`, `page_size`, `config.gz` | the machine, see [`machine`] |
 
 pub mod machine;
+pub mod slabinfo;
 pub mod snapshot;
 
 use std::path::{Path, PathBuf};
 
 use crate::error::TraceError;
 pub use machine::{Machine, NodeMemory};
+pub use slabinfo::SlabinfoFile;
 pub use snapshot::SlabSnapshot;
 
 /// Names that a trace may have in a capture, the first found first.
@@ -32,6 +36,10 @@ pub struct Capture {
     pub before: Option<SlabSnapshot>,
     /// `slab.after`, if present.
     pub after: Option<SlabSnapshot>,
+    /// `slabinfo.before` and `slabinfo.after`, where they are present and not empty.
+    pub slabinfo: [Option<SlabinfoFile>; 2],
+    /// Memory in slabs by `meminfo.before` and `meminfo.after`, in bytes.
+    pub slab_bytes: [Option<u64>; 2],
 }
 
 impl Capture {
@@ -48,7 +56,14 @@ impl Capture {
             return Err(TraceError::Unsupported { path: dir.to_owned(), what });
         };
         let snapshot = |name: &str| optional(&dir.join(name))?.map(|text| snapshot::parse(&dir.join(name), &text)).transpose();
+        let slabinfo = |name: &str| {
+            let file = optional(&dir.join(name))?.map(|text| slabinfo::parse(&dir.join(name), &text)).transpose()?;
+            Ok::<_, TraceError>(file.filter(|file| !file.lines.is_empty()))
+        };
+        let slab_bytes = |name: &str| Ok::<_, TraceError>(optional(&dir.join(name))?.as_deref().and_then(slabinfo::slab_bytes));
         Ok(Self {
+            slabinfo: [slabinfo("slabinfo.before")?, slabinfo("slabinfo.after")?],
+            slab_bytes: [slab_bytes("meminfo.before")?, slab_bytes("meminfo.after")?],
             dir: dir.to_owned(),
             trace,
             machine: Machine::read(dir)?,

@@ -47,6 +47,14 @@ impl SlabSnapshot {
         self.caches.contains_key(directory).then_some(directory)
     }
 
+    /// Adds a cache after the others.
+    pub(super) fn add<'a>(&mut self, name: &str, attributes: impl Iterator<Item = (&'a str, Value)>) {
+        let position = self.caches.len();
+        let mut cache = CacheAttributes { position, ..CacheAttributes::default() };
+        attributes.for_each(|(attribute, value)| cache.push(attribute, value));
+        self.caches.insert(name.to_owned(), cache);
+    }
+
     /// Names merged into a directory, sorted.
     pub fn aliases_of<'a>(&'a self, directory: &'a str) -> impl Iterator<Item = &'a str> {
         self.aliases.iter().filter(move |(_, target)| *target == directory).map(|(name, _)| name.as_str())

@@ -7,7 +7,8 @@ use super::memory::Address;
 use super::model::{Model, Parked};
 use super::slab::{NO_OWNER, SlabId};
 use super::slabs::Slabs;
-use crate::allocators::slub::{Gauges, Violation, holds};
+use crate::allocators::slub::Gauges;
+use crate::allocators::violation::{Violation, holds};
 
 /// Checks every law of a cache whose CPUs are all given. `live` is the number of objects in users' hands; those of seeded slabs that
 /// nobody speaks of count.

@@ -16,6 +16,7 @@
 //! | [`sheaf`] | sheaves and barns, and slabs as they are used behind them |
 //! | [`counters`] | the counters of `CONFIG_SLUB_STATS` |
 //! | [`gauges`] | the figures of sysfs |
+//! | `model` | all caches of a kernel as one allocator |
 //! | `seed` | building the state of a running system |
 //! | `validate` | the conservation laws |
 //! | `view` | looking at slabs, for explanations |
@@ -33,6 +34,7 @@ mod free;
 pub mod gauges;
 pub mod generation;
 mod listed;
+mod model;
 mod node;
 mod seed;
 pub mod sheaf;
@@ -53,9 +55,9 @@ pub(crate) use deactivate::flush_order;
 pub use deactivate::flush_orders;
 pub use gauges::Gauges;
 pub use generation::{Generation, RefillBy, Rules, SheafRules};
+pub use model::Slub;
 pub use seed::{Seed, SeedPlace};
 pub use sheaf::{ParkedObjects, PrefilledSheaf, RcuFree, RcuSheaf, SheafPlace, SheafRequest, sheaf_bytes};
 pub use slab::{Object, ObjectIndex, Place, SlabId};
 pub use validate::Violation;
-pub(crate) use validate::holds;
 pub use view::SlabView;

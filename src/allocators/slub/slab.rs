@@ -4,41 +4,11 @@
 //! of the slab's row in one table per cache, instead of a word inside the object. The row has room for
 //! the objects of the preferred order.
 
+pub use crate::allocators::{Object, ObjectIndex, SlabId};
 use crate::mem::Pages;
-
-/// Index of an object in its slab.
-pub type ObjectIndex = u16;
 
 /// End of a freelist. No slab has so many objects (the kernel's limit is 32,767).
 pub(super) const NO_OBJECT: ObjectIndex = u16::MAX;
-
-/// A slab of one cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SlabId(u32);
-
-impl SlabId {
-    /// Stands for "no slab" in lists.
-    pub(crate) const NONE: Self = Self(u32::MAX);
-
-    pub(super) fn is_none(self) -> bool {
-        self == Self::NONE
-    }
-
-    /// Number of the slab among the slabs of its cache; reused once the slab is gone.
-    #[must_use]
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// An object: a slab and a place in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Object {
-    /// Its slab.
-    pub slab: SlabId,
-    /// Its place in the slab.
-    pub index: ObjectIndex,
-}
 
 /// Where a slab is. The model keeps what the kernel has to derive, so that it can be checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +86,7 @@ impl SlabTable {
 
     pub(super) fn at(&self, index: usize) -> Option<SlabId> {
         self.slabs.get(index)?.as_ref()?;
-        Some(SlabId(index as u32))
+        Some(SlabId::new(index))
     }
 
     pub(super) fn life_at(&self, index: usize) -> Option<u32> {
@@ -136,7 +106,7 @@ impl SlabTable {
 
     /// All slabs, by number.
     pub(super) fn iter(&self) -> impl Iterator<Item = (SlabId, &Slab)> {
-        self.slabs.iter().enumerate().filter_map(|(index, slab)| Some((SlabId(index as u32), slab.as_ref()?)))
+        self.slabs.iter().enumerate().filter_map(|(index, slab)| Some((SlabId::new(index), slab.as_ref()?)))
     }
 
     /// Adds a slab whose objects are all free, linked in ascending order.
@@ -158,7 +128,7 @@ impl SlabTable {
                 id
             }
             None => {
-                let id = SlabId(u32::try_from(self.slabs.len()).expect("a trace has fewer than 2^32 operations"));
+                let id = SlabId::new(self.slabs.len());
                 self.slabs.push(Some(slab));
                 self.lives.push(1);
                 self.links.resize(self.links.len() + self.row, NO_OBJECT);

@@ -3,20 +3,8 @@
 use super::cache::Cache;
 use super::counters::Counter;
 use super::slab::{NO_OBJECT, Place, SlabId};
-
-/// A law that does not hold: a bug in the model.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{law}: {detail}")]
-pub struct Violation {
-    /// The law.
-    pub law: &'static str,
-    /// The figures that break it.
-    pub detail: String,
-}
-
-pub(crate) fn holds(law: &'static str, condition: bool, detail: impl FnOnce() -> String) -> Result<(), Violation> {
-    if condition { Ok(()) } else { Err(Violation { law, detail: detail() }) }
-}
+pub use crate::allocators::violation::Violation;
+pub(super) use crate::allocators::violation::holds;
 
 impl Cache {
     /// Checks every law. `live` is the number of objects that the caller holds, where it knows.

@@ -17,13 +17,14 @@ use super::failure::{Failure, INTERRUPTED};
 use super::load::{self, BUG, Loaded};
 use super::progress::Stage;
 use super::{convert, print, replay};
+use crate::allocators::AllocatorKind;
 use crate::replay::threads::{self, ThreadsError, ThreadsOutcome, ThreadsSetup};
+use crate::setting::Setting;
 
 pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineArgs) -> Result<ExitCode, Failure> {
     let loaded = load::plan(load::read(&args.trace)?, machine.wishes(), &args.trace)?;
-    let rules = loaded.setting.rules;
-    if !threads::has_model(&rules) {
-        return Err(failure(ThreadsError::NoModel { generation: rules.generation.name() }));
+    if let Some(generation) = without_model(&loaded.setting) {
+        return Err(failure(ThreadsError::NoModel { generation }));
     }
     // What both count is compared, so the exact engine goes first; nothing runs beside the workers.
     let (exact, _) = replay::exactly(&loaded, 0, args.check)?;
@@ -51,6 +52,14 @@ pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineA
             Err(Failure::outside(anyhow::anyhow!("cache {cache}: {figure} is not what the exact engine counts")).hint(BUG))
         }
         None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// What has no concurrent model, if the setting's allocator has none.
+fn without_model(setting: &Setting) -> Option<&'static str> {
+    match setting.allocator {
+        AllocatorKind::Slub => (!threads::has_model(&setting.rules)).then(|| setting.rules.generation.name()),
+        sibling => Some(sibling.name()),
     }
 }
 
@@ -90,9 +99,10 @@ fn drive(loaded: &Loaded, setup: &ThreadsSetup) -> Result<ThreadsOutcome, Failur
 
 fn failure(error: ThreadsError) -> Failure {
     match error {
-        ThreadsError::NoModel { .. } => {
-            Failure::usage(&error.to_string(), "lay the trace out for another kernel: `--kernel 6.12` or `--kernel 7.0`")
-        }
+        ThreadsError::NoModel { .. } => Failure::usage(
+            &error.to_string(),
+            "lay the trace out for another kernel: `--allocator slub` with `--kernel 6.12` or `--kernel 7.0`",
+        ),
         ThreadsError::Broken { .. } => Failure::outside(error).hint(BUG),
         ThreadsError::Memory(_) => Failure::input(error).hint("address space may be limited: see `ulimit -v`"),
         ThreadsError::Layout { .. } => Failure::input(error),

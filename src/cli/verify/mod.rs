@@ -3,10 +3,12 @@
 //! | file | what it is for |
 //! |---|---|
 //! | `text`, `json` | the two forms that show everything |
+//! | `siblings` | SLAB and SLOB, which are compared with other figures |
 //! | `explain` | `--explain`: one cache, allocation by allocation |
 
 mod explain;
 mod json;
+mod siblings;
 mod text;
 
 use std::fmt::Write;
@@ -18,6 +20,7 @@ use super::failure::{Failure, RESULT_OUTSIDE};
 use super::load::{self, Loaded};
 use super::print;
 use super::progress::Stage;
+use crate::allocators::AllocatorKind;
 use crate::prepare::Coverage;
 use crate::replay::Timeline;
 use crate::verify::{Agreements, CacheVerdict, Obstacle, SnapshotMarks, Verification, compare, traced_between_snapshots};
@@ -30,6 +33,9 @@ const SAMPLES: u32 = 10 * SLICES as u32 + 1;
 
 pub(super) fn run(args: &VerifyArgs, machine: MachineArgs) -> Result<ExitCode, Failure> {
     let loaded = load::plan(load::read(&args.trace)?, machine.wishes(), &args.trace)?;
+    if loaded.setting.allocator != AllocatorKind::Slub {
+        return siblings::run(&loaded, args);
+    }
     if let Some(name) = &args.explain {
         return explain::run(&loaded, name, args);
     }

@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::*;
 use crate::allocators::concurrent::Path;
+use crate::allocators::slab::SlabSpec;
 use crate::allocators::slub::sizing::{Build, CacheFlags, CacheLayout, CacheSpec, Kernel, KernelRelease, Machine};
 use crate::allocators::slub::{CacheKind, Caller, Counter, SeedPlace, SheafPlace, Topology};
 use crate::mem::{RecordedPages, UnlimitedPages};
-use crate::prepare::{Op, PlannedCache, PlannedSeed, PlannedSheaf, What};
+use crate::prepare::{Op, PlannedCache, PlannedSeed, PlannedSheaf, Sibling, What};
 use crate::replay::{Engine, NoObserver, Outcome, Setup};
 
 /// Every release whose rules a concurrent model follows, as far as they differ.
@@ -53,7 +54,16 @@ fn caches(of: (u16, u16)) -> Vec<PlannedCache> {
         let layout = CacheLayout::from_stride(&kernel, &CacheSpec::new(stride, CacheFlags::NONE), stride).expect("a layout");
         // Lists short enough that every path is taken.
         let layout = CacheLayout { min_partial: 2, ..layout };
-        PlannedCache { name: format!("{kind:?}-{stride}"), traced_as: String::new(), aliases: Vec::new(), is_pseudo: false, kind, layout }
+        PlannedCache {
+            name: format!("{kind:?}-{stride}"),
+            traced_as: String::new(),
+            aliases: Vec::new(),
+            is_pseudo: false,
+            kind,
+            layout,
+            made: SlabSpec::new(stride, CacheFlags::NONE),
+            sibling: Sibling::None,
+        }
     };
     sizes.iter().map(cache).collect()
 }

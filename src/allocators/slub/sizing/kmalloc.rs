@@ -113,9 +113,12 @@ pub fn class_of_allocated(kernel: &Kernel, allocated_bytes: u64) -> Option<u32> 
     class_bytes(kernel, allocated_bytes).filter(|class| u64::from(*class) == allocated_bytes)
 }
 
-/// Returns the largest request in bytes that a cache serves: two pages.
+/// Returns the largest request in bytes that a cache serves: two pages, but for allocators beside SLUB.
 pub fn max_class_bytes(kernel: &Kernel) -> u64 {
-    2 * u64::from(kernel.machine.page_bytes)
+    match kernel.machine.kmalloc_max_bytes {
+        0 => 2 * u64::from(kernel.machine.page_bytes),
+        bytes => u64::from(bytes),
+    }
 }
 
 /// Returns the page order that serves a request above [`max_class_bytes`]; `None` for smaller
@@ -145,6 +148,24 @@ pub fn cache_name(kernel: &Kernel, kind: Kind, class_bytes: u32) -> String {
 /// Returns true for the name of a cache of any type and class.
 pub fn is_cache_name(name: &str) -> bool {
     name.strip_prefix("dma-").unwrap_or(name).starts_with("kmalloc-")
+}
+
+/// Returns the class of a kmalloc cache by its name, such as 2048 for `kmalloc-cg-2k`; `None` for other caches.
+pub fn class_in_name(kernel: &Kernel, name: &str) -> Option<u32> {
+    let size = Some(name).filter(|name| is_cache_name(name))?.rsplit('-').next()?;
+    let (digits, shift) = match size.as_bytes().last()? {
+        b'k' => (&size[..size.len() - 1], 10),
+        b'M' => (&size[..size.len() - 1], 20),
+        _ => (size, 0),
+    };
+    let bytes = digits.parse::<u64>().ok()?.checked_mul(1 << shift)?;
+    class_of_allocated(kernel, bytes)
+}
+
+/// Returns the name of the cache of another class, of the same type as the kmalloc cache `name`.
+pub fn with_class(kernel: &Kernel, name: &str, class_bytes: u32) -> String {
+    let prefix = name.rsplit_once('-').map_or("kmalloc", |(prefix, _)| prefix);
+    format!("{prefix}-{}", size_name(kernel, class_bytes))
 }
 
 /// Returns the creation arguments of the cache for one class of a type.

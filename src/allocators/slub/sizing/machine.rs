@@ -19,6 +19,8 @@ pub struct Machine {
     pub slab_min_align_bytes: u32,
     /// `KMALLOC_MIN_SIZE`: smallest kmalloc class.
     pub kmalloc_min_bytes: u32,
+    /// Largest kmalloc class; 0 for two pages, as always in SLUB.
+    pub kmalloc_max_bytes: u32,
     /// Alignment that DMA needs on the running machine; 1 if none (6.5 and later).
     pub dma_align_bytes: u32,
     /// Largest order of the page allocator.
@@ -36,6 +38,7 @@ impl Machine {
             word_bytes: 8,
             slab_min_align_bytes: 8,
             kmalloc_min_bytes: 8,
+            kmalloc_max_bytes: 0,
             dma_align_bytes: 1,
             max_page_order: 10,
         }

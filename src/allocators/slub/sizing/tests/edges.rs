@@ -210,6 +210,7 @@ fn hostile_input_is_harmless() {
                     word_bytes: if a > 100 { 8 } else { a },
                     slab_min_align_bytes: b.min(64),
                     kmalloc_min_bytes: b,
+                    kmalloc_max_bytes: 0,
                     dma_align_bytes: a,
                     max_page_order: b,
                 };
