@@ -4,16 +4,19 @@
 //! |---|---|
 //! | `trace.dat` or `perf.data` | the trace |
 //! | `slab.before`, `slab.after` | all of `/sys/kernel/slab`, see [`snapshot`] |
-//! | `slabinfo.*`, `buddyinfo.*`, … | other `/proc` files at those moments |
+//! | `buddyinfo.*`, `pagetypeinfo.*`, `zoneinfo.*` | free blocks, pageblocks and zones at those moments, see [`pages`] |
+//! | `slabinfo.*`, … | other `/proc` files at those moments |
 //! | `uname`, `cmdline`, `cpu_possible`, `cpu_online`, `nodes`, `page_size`, `config.gz` | the machine, see [`machine`] |
 
 pub mod machine;
+pub mod pages;
 pub mod snapshot;
 
 use std::path::{Path, PathBuf};
 
 use crate::error::TraceError;
 pub use machine::{Machine, NodeMemory};
+pub use pages::{PageSnapshot, ZonePages};
 pub use snapshot::SlabSnapshot;
 
 /// Names that a trace may have in a capture, the first found first.
@@ -55,6 +58,27 @@ impl Capture {
             before: snapshot("slab.before")?,
             after: snapshot("slab.after")?,
         })
+    }
+}
+
+impl Capture {
+    /// The page allocator's figures near the start of the recording (`buddyinfo.before` and its siblings); `None` without a
+    /// zoneinfo, which alone tells the extent of the zones. Only who asks for them can stumble over damage in these files.
+    ///
+    /// # Errors
+    ///
+    /// If a file is there but cannot be read or understood.
+    pub fn pages_before(&self) -> Result<Option<PageSnapshot>, TraceError> {
+        PageSnapshot::read(&self.dir, "before")
+    }
+
+    /// The same, near its end.
+    ///
+    /// # Errors
+    ///
+    /// If a file is there but cannot be read or understood.
+    pub fn pages_after(&self) -> Result<Option<PageSnapshot>, TraceError> {
+        PageSnapshot::read(&self.dir, "after")
     }
 }
 
