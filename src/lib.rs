@@ -10,6 +10,7 @@ pub mod allocators;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod compare;
+pub mod fallback;
 pub mod mem;
 pub mod prepare;
 pub mod refine;

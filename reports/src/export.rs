@@ -86,6 +86,12 @@ fn write_table(input: &ReportInput, table: tables::Table, path: &Path) -> Result
     write_csv(&mut frame, file).map_err(failed)
 }
 
+/// Writes a table as CSV to `path`.
+pub(crate) fn write_frame(table: PolarsResult<DataFrame>, path: &Path) -> Result<(), ExportError> {
+    let failed = |source| ExportError::Table { path: path.to_owned(), source };
+    write_csv(&mut table.map_err(failed)?, create(path)?).map_err(failed)
+}
+
 /// Returns a table as CSV, in the form of the files that [`write_all`] writes.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! This crate knows no trace and no allocator: all it may know is in [`input`]. From there lead
 //! [`tables`] (polars data frames), [`charts`] (SVG and PNG), [`text`] (for a terminal) and
-//! [`json`]; [`export`] writes the tables and charts into a folder.
+//! [`json`]; [`export`] writes the tables and charts into a folder. [`pages`] does the same for order fallback.
 //!
 //! Everything here is a pure function of its input: the same figures give the same bytes.
 
@@ -13,6 +13,7 @@ pub mod export;
 pub mod format;
 pub mod input;
 pub mod json;
+pub mod pages;
 pub mod ratios;
 pub mod tables;
 pub mod text;

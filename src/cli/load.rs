@@ -6,10 +6,13 @@ use slubreplay_parsers::AnyTrace;
 use slubreplay_parsers::capture::Capture;
 use slubreplay_parsers::recording::Recording;
 
+use super::args::PageChoice;
 use super::failure::Failure;
 use super::progress::Stage;
 use crate::compare::{is_recorded, retarget};
-use crate::mem::RecordedPages;
+use crate::fallback::{Memory, PageMachine, Question, owners};
+use crate::mem::buddy::Placement;
+use crate::mem::{RecordedPages, UnlimitedPages};
 use crate::prepare::{Plan, PlannedCache, Snapshots, mark_snapshots, prepare};
 use crate::refine::refine;
 use crate::replay::{Engine, Observer, Outcome, Setup, Timeline};
@@ -112,6 +115,39 @@ impl Loaded {
         let setup = Setup { samples, pause_at, check_every, ..self.setting.setup() };
         let pages = RecordedPages::new(self.plan.recorded_slabs.iter().cloned());
         let replayed = Engine::new(&self.plan, &setup, pages).run(observer);
+        replayed.map_err(|error| Failure::outside(error).hint(BUG))
+    }
+
+    /// The same without pauses, with pages from where the user wants them.
+    pub(super) fn replay_on(
+        &self,
+        pages: PageChoice,
+        samples: u32,
+        check_every: u64,
+        observer: &mut dyn Observer,
+    ) -> Result<(Outcome, Timeline), Failure> {
+        let setup = Setup { samples, check_every, ..self.setting.setup() };
+        let replayed = match pages {
+            PageChoice::Recorded => return self.replay(samples, check_every, observer),
+            PageChoice::Unlimited => Engine::new(&self.plan, &setup, UnlimitedPages::default()).run(observer),
+            PageChoice::Model => {
+                let capture = self.capture.as_ref();
+                let counted = capture.map(|capture| capture.pages_before()).transpose()?.flatten();
+                let machine = PageMachine::resolve(&self.plan, &self.setting, counted.as_ref(), Memory::default());
+                let snapshot = capture.and_then(|capture| capture.after.as_ref().or(capture.before.as_ref()));
+                let question = Question {
+                    plan: &self.plan,
+                    setup: &setup,
+                    machine: &machine,
+                    owners: owners(&self.plan, snapshot),
+                    windows: &[],
+                    fail: None,
+                    placement: Placement::Recorded,
+                    sample_at: Vec::new(),
+                };
+                Engine::new(&self.plan, &setup, question.pages()).run(observer)
+            }
+        };
         replayed.map_err(|error| Failure::outside(error).hint(BUG))
     }
 

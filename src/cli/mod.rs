@@ -6,7 +6,7 @@
 //! | `failure` | errors with hints, and exit codes |
 //! | `load` | opens a trace or capture, prepares it, and replays it |
 //! | `progress` | bars on stderr |
-//! | `replay`, `verify`, `compare`, `info` | one file or folder a command |
+//! | `replay`, `verify`, `compare`, `fallback`, `info` | one file or folder a command |
 //! | `convert` | a replay's outcome to a report's input |
 //! | `columns` | text in columns, fields of CSV |
 
@@ -15,6 +15,7 @@ mod columns;
 mod compare;
 mod convert;
 mod failure;
+mod fallback;
 mod info;
 mod load;
 mod progress;
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Some(Command::Verify(args)) => verify::run(&args, cli.global),
         Some(Command::Compare(args)) => compare::run(&args, cli.global),
+        Some(Command::Fallback(args)) => fallback::run(&args, cli.global),
         Some(Command::Info(args)) => info::run(&args),
         Some(Command::Replay(args)) => replay::run(&args, cli.global),
         None => match cli.replay {

@@ -18,7 +18,7 @@ const CHECK_EVERY: u64 = 100_000;
 pub(super) fn run(args: &ReplayArgs, machine: MachineArgs) -> Result<ExitCode, Failure> {
     let loaded = load::plan(load::read(&args.trace)?, machine.wishes(), &args.trace)?;
     let mut progress = Progress(Stage::operations("replaying", loaded.plan.ops.len() as u64));
-    let replayed = loaded.replay(args.samples, if args.check { CHECK_EVERY } else { 0 }, &mut progress);
+    let replayed = loaded.replay_on(args.pages, args.samples, if args.check { CHECK_EVERY } else { 0 }, &mut progress);
     drop(progress);
     let (outcome, timeline) = replayed?;
     let input = convert::report_input(&args.trace, &loaded, &outcome, &timeline);

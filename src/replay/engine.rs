@@ -5,7 +5,7 @@ use super::objects::Objects;
 use super::observe::{Observer, Timeline, TimelineSample};
 use super::outcome::{CacheOutcome, CacheState, Outcome};
 use crate::allocators::slub::{AllocRequest, Cache, Object, RcuFree, Rules, Seed, SheafPlace, SlabId, SlabView, Topology, Violation};
-use crate::mem::{PageRequest, PageSource};
+use crate::mem::{PageRequest, PageSource, Rights};
 use crate::prepare::{KernelSlab, Op, Plan};
 
 /// How to replay.
@@ -165,8 +165,8 @@ impl<'a, P: PageSource> Engine<'a, P> {
             let cpu = planned.cpu.min(self.setup.topology.cpus() - 1);
             let nodes = self.setup.topology.nodes();
             let node = planned.node.filter(|&node| node < nodes).unwrap_or_else(|| self.setup.topology.node_of(cpu));
-            let request = PageRequest { owner: NO_OWNER, order, cpu, node, this_node_only: false, opportunistic: false };
-            let Some(pages) = self.pages.alloc(request) else { continue };
+            let request = PageRequest { owner: NO_OWNER, order, cpu, node, this_node_only: false, rights: Rights::Reclaim };
+            let Some(pages) = self.pages.seed(request, planned.pfn) else { continue };
             let slab = cache.seed(&Seed { pages, free: planned.free.clone(), own: planned.own, place: planned.place });
             *id = Some(slab);
             for &(object, index) in &planned.live {
@@ -209,7 +209,16 @@ impl<'a, P: PageSource> Engine<'a, P> {
     /// # Errors
     ///
     /// If a check finds a law of the allocator broken.
-    pub fn run(mut self, observer: &mut dyn Observer) -> Result<(Outcome, Timeline), ReplayError> {
+    pub fn run(self, observer: &mut dyn Observer) -> Result<(Outcome, Timeline), ReplayError> {
+        self.run_on(observer).map(|(outcome, timeline, _)| (outcome, timeline))
+    }
+
+    /// The same; also gives the page source back.
+    ///
+    /// # Errors
+    ///
+    /// If a check finds a law of the allocator broken.
+    pub fn run_on(mut self, observer: &mut dyn Observer) -> Result<(Outcome, Timeline, P), ReplayError> {
         let plan = self.plan;
         let mut moments = Moments::new(plan);
         let mut next_check = self.setup.check_every;
@@ -245,13 +254,15 @@ impl<'a, P: PageSource> Engine<'a, P> {
         }
         observer.progress(position as u64);
         self.outcome.operations = position as u64;
-        Ok(self.finish())
+        let (outcome, timeline) = self.tally_up();
+        Ok((outcome, timeline, self.pages))
     }
 
     /// Does the operation at `position` and returns the position after it.
     #[inline]
     fn step(&mut self, ops: &[Op], position: usize, observer: &mut dyn Observer) -> usize {
         let op = &ops[position];
+        self.pages.advance(op.time_ns, op.cpu);
         if let Some(order) = op.what.after_shrink() {
             self.shrink(usize::from(op.cache), order);
         }
@@ -417,7 +428,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
         Ok(())
     }
 
-    fn finish(mut self) -> (Outcome, Timeline) {
+    fn tally_up(&mut self) -> (Outcome, Timeline) {
         self.outcome.caches = (0..self.caches.len())
             .map(|number| {
                 let tally = self.tallies[number];
@@ -437,7 +448,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
                 }
             })
             .collect();
-        (self.outcome, self.timeline)
+        (std::mem::take(&mut self.outcome), std::mem::take(&mut self.timeline))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod axis;
 mod font;
+pub mod fragmentation;
 mod page;
 mod partial_lists;
 mod path_mix;
@@ -35,7 +36,7 @@ pub enum Chart {
 /// A chart that could not be drawn.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct ChartError(Box<dyn Error + Send + Sync>);
+pub struct ChartError(pub(crate) Box<dyn Error + Send + Sync>);
 
 impl Chart {
     /// All charts, in the order of their export.

@@ -5,7 +5,7 @@ use super::counters::Counter;
 use super::generation::{CpuPartial, SlowpathCounted};
 use super::node::End;
 use super::slab::{NO_OBJECT, Object, ObjectIndex, Place, SlabId};
-use crate::mem::{PageRequest, PageSource};
+use crate::mem::{PageRequest, PageSource, Rights};
 
 /// What a caller asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +29,24 @@ pub enum Caller {
     NoLock,
     /// Neither reclaim nor wake kswapd: no reclaim bit in its gfp.
     NoReclaim,
-    /// Wake kswapd, but not sleep.
+    /// Wake kswapd, but not sleep (`GFP_NOWAIT`).
     Atomic,
+    /// The same, and use part of the reserves (`GFP_ATOMIC`).
+    High,
     /// Sleep.
     #[default]
     Blocking,
+}
+
+impl Caller {
+    /// What the page allocator may do for it.
+    fn rights(self) -> Rights {
+        match self {
+            Self::NoLock | Self::NoReclaim | Self::Atomic => Rights::NoWait,
+            Self::High => Rights::Atomic,
+            Self::Blocking => Rights::Reclaim,
+        }
+    }
 }
 
 impl AllocRequest {
@@ -305,17 +318,19 @@ impl Cache {
     }
 
     /// `allocate_slab()`: the preferred order without effort, then the minimum order with all that the
-    /// caller allows. All callers count `alloc_slab`.
+    /// caller allows. All callers count `alloc_slab`. Attempts on a node that was only asked for are made by `GFP_NOWAIT`.
     pub(super) fn new_slab(&mut self, request: AllocRequest, opportunistic: bool, pages: &mut dyn PageSource) -> Option<SlabId> {
         let node = request.node.unwrap_or_else(|| self.topology.node_of(request.cpu));
         let this_node_only = request.node.is_some() && request.this_node_only;
         let cpu = request.cpu;
-        let ask =
-            |order: u32, opportunistic| PageRequest { owner: self.owner, order: order as u8, cpu, node, this_node_only, opportunistic };
-        let (got, objects) = match pages.alloc(ask(self.layout.order, true)) {
+        let own = if opportunistic { request.caller.rights().min(Rights::NoWait) } else { request.caller.rights() };
+        // Both reclaim bits are taken away only if there is a lower order to fall back to.
+        let first = if own == Rights::Reclaim && self.layout.order > self.layout.min_order { Rights::AtOnce } else { own };
+        let ask = |order: u32, rights| PageRequest { owner: self.owner, order: order as u8, cpu, node, this_node_only, rights };
+        let (got, objects) = match pages.alloc(ask(self.layout.order, first)) {
             Some(got) => (got, self.layout.objects),
             None => {
-                let got = pages.alloc(ask(self.layout.min_order, opportunistic))?;
+                let got = pages.alloc(ask(self.layout.min_order, own))?;
                 self.count(cpu, Counter::OrderFallback);
                 (got, self.layout.min_objects)
             }
