@@ -111,7 +111,9 @@ fn by_kind(protection: &[u64]) -> Vec<u64> {
 
 fn histogram(zone: &ZonePages) -> Option<Histogram> {
     let free = FreeBlocks::counted(&zone.free_blocks);
-    (!zone.free_blocks.is_empty()).then(|| Histogram { node: zone.node, kind: ZoneKind::named(&zone.name), free })
+    // buddyinfo and zoneinfo are read one after the other; the blocks are those of the first, the sum that of the second.
+    let pages = zone.free + zone.pagesets.iter().fold(0, |sum: u64, set| sum.saturating_add(set.count));
+    (!zone.free_blocks.is_empty()).then(|| Histogram { node: zone.node, kind: ZoneKind::named(&zone.name), free, pages: Some(pages) })
 }
 
 /// A zone that has all frames that the trace speaks of.

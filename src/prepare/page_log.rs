@@ -41,11 +41,8 @@ impl PageLog {
         if !self.failed.is_empty() && self.failed.remove(&thread) == Some(page.order) {
             self.after_failure.insert(number);
         }
-        let before = if page.order == 0 && page.migratetype == MOVABLE {
-            self.movable.insert(pfn, None)
-        } else {
-            self.movable.remove(&pfn)
-        };
+        let before =
+            if page.order == 0 && page.migratetype == MOVABLE { self.movable.insert(pfn, None) } else { self.movable.remove(&pfn) };
         self.freed_singly.extend(before.flatten());
         self.push(event, PageEventKind::Alloc, pfn, page.order, page.migratetype)
     }

@@ -190,7 +190,11 @@ fn fit(text: &mut String, found: &Found<'_>) {
         row([&"others' allocations where recorded", &thousands(traffic.placed), &""]),
         row([&"others' allocations elsewhere", &thousands(traffic.displaced), &format!("{} not at all", traffic.lost)]),
         row([&"others' frees", &thousands(traffic.freed), &format!("{} ignored", traffic.ignored_frees)]),
-        row([&"pages returned from CPUs' lists", &thousands(traffic.drained), &format!("{} of another block, {} ignored", thousands(traffic.exchanged_drains), thousands(traffic.ignored_drains))]),
+        row([
+            &"pages returned from CPUs' lists",
+            &thousands(traffic.drained),
+            &format!("{} of another block, {} ignored", thousands(traffic.exchanged_drains), thousands(traffic.ignored_drains)),
+        ]),
         row([&"pageblocks claimed as recorded", &thousands(traffic.claimed), &""]),
         row([&"pages moved by compaction", &thousands(traffic.moved), &format!("{} nowhere", traffic.moved_nowhere)]),
         row([&"pages taken without an event", &thousands(traffic.unseen), &format!("{} ignored", traffic.ignored_unseen)]),

@@ -6,6 +6,7 @@
 //! | `zone` | frames and free blocks of a zone; splitting and merging |
 //! | `fallback` | taking pages of another migrate type |
 //! | `pcp` | per-CPU lists |
+//! | `compaction` | where pages go that compaction moved |
 //! | `marks` | watermarks and their boost |
 //! | `request` | a slab's request: the walks over the zones |
 //! | `traffic` | everybody else's pages, as a recording has them |
@@ -21,6 +22,7 @@
 //! atomic requests of more than one page.
 
 mod aged;
+mod compaction;
 mod fallback;
 mod index;
 mod inject;
@@ -158,6 +160,8 @@ pub struct PageModel {
     placement: Placement,
     injector: Option<Injector>,
     now_ns: u64,
+    /// When CPUs' lists were last looked after.
+    decayed_ns: u64,
     cpu: u16,
     attempts: Vec<Attempt>,
     counts: PageCounts,
@@ -186,6 +190,7 @@ impl PageModel {
                 made
             })
             .collect();
+        let traffic_start = Some(traffic.time_of(0)).filter(|&time_ns| time_ns < u64::MAX).unwrap_or(0);
         let mut model = Self {
             next_ns: traffic.time_of(0),
             zones,
@@ -199,6 +204,7 @@ impl PageModel {
             placement: Placement::default(),
             injector: None,
             now_ns: 0,
+            decayed_ns: traffic_start,
             cpu: 0,
             attempts: Vec::new(),
             counts: PageCounts::default(),

@@ -141,7 +141,7 @@ impl Zone {
         let taken = match wanted {
             Some(frame) if self.parked_order(frame) == Some(order) => Some(frame),
             Some(frame) if self.block_around(frame).is_some_and(|(_, larger)| larger >= order) => {
-                if let Some(other) = head {
+                if let Some(other) = self.refilled(cpu, order, of_type) {
                     self.drain(other, order);
                 }
                 self.take_at(frame, order);
@@ -174,6 +174,7 @@ impl Zone {
         for _ in 0..blocks {
             let Some(frame) = self.take(order, of_type, false, rules.fallback, &mut stage) else { break };
             self.park(frame, order, of_type, cpu, End::Tail);
+            self.mark_refilled(frame);
         }
     }
 
@@ -182,15 +183,19 @@ impl Zone {
         let lists = &mut self.pcp[usize::from(cpu)];
         let mut pages = lists.batch;
         if rules.pcp == PcpRule::Auto && order == 0 {
-            // The limit grows with the demand, and the batch with every refill that no free came between.
-            let most = (lists.high.max(lists.high_min).saturating_sub(lists.count).saturating_sub(lists.batch)).max(lists.batch);
-            pages = (lists.batch << lists.alloc_factor).min(most);
-            if !is_below_high {
-                lists.high = (lists.high + pages).min(lists.high_max);
-            }
-            if pages < most && lists.alloc_factor < BATCH_SCALE_MAX {
+            pages = lists.batch << lists.alloc_factor;
+        }
+        if rules.pcp == PcpRule::Auto && !is_below_high {
+            // With a larger limit the zone would not have had to be asked.
+            lists.high = (lists.high + pages).min(lists.high_max);
+        }
+        if rules.pcp == PcpRule::Auto && order == 0 {
+            // The batch grows with every refill that no free came between.
+            let most = lists.high.saturating_sub(lists.count + lists.batch).max(lists.batch);
+            if pages <= most && lists.alloc_factor < BATCH_SCALE_MAX {
                 lists.alloc_factor += 1;
             }
+            pages = pages.min(most);
         }
         if order == 0 || lists.batch <= 1 { pages } else { (lists.batch >> order).max(2) }
     }
@@ -202,7 +207,8 @@ impl Zone {
         let of_type = if own > RECLAIMABLE { super::zone::MOVABLE } else { own };
         self.mark_moving(frame, order);
         self.park(frame, order, of_type, cpu, End::Head);
-        let back = if rules.drains_are_recorded { self.beyond_recorded(cpu) } else { self.too_many(cpu, order, rules) };
+        let by_rules = self.too_many(cpu, order, rules);
+        let back = if rules.drains_are_recorded { self.beyond_recorded(cpu) } else { by_rules };
         if back > 0 {
             self.return_pages(cpu, order, of_type, back);
         }
@@ -286,13 +292,40 @@ impl Zone {
         }
     }
 
-    /// Gives back the block that has been on a CPU's list longest: of that type if there is one.
-    pub(super) fn drain_oldest(&mut self, cpu: u16, order: u8, of_type: Option<u8>) -> bool {
+    /// `decay_pcp_high()`: about every second the limits come down by an eighth, and what is beyond them goes back.
+    pub(super) fn decay_lists(&mut self, rules: Rules) {
+        if rules.pcp != PcpRule::Auto {
+            return;
+        }
+        for cpu in 0..self.pcp.len() as u16 {
+            let lists = &mut self.pcp[usize::from(cpu)];
+            let close = lists.count.saturating_sub(lists.batch << BATCH_SCALE_MAX);
+            lists.high = (lists.high - (lists.high >> 3)).max(close).max(lists.high_min);
+            let beyond = lists.count.saturating_sub(lists.high);
+            if beyond > 0 && !rules.drains_are_recorded {
+                self.return_pages(cpu, 0, 0, beyond);
+            }
+        }
+    }
+
+    /// The block that came last with a refill and is still on the list. Refills are appended to an empty list, and what is freed is put in
+    /// front, so it is the last one.
+    fn refilled(&mut self, cpu: u16, order: u8, of_type: u8) -> Option<u32> {
+        let tail = self.list(cpu, order, of_type).tail;
+        (tail != super::zone::NONE && self.is_refilled(tail)).then_some(tail)
+    }
+
+    /// Gives back a block that came with a refill, of that type if there is one, else the one that has been on the list longest.
+    pub(super) fn drain_other(&mut self, cpu: u16, order: u8, of_type: Option<u8>) -> bool {
         let Some(lists) = self.pcp.get(usize::from(cpu)).and_then(|lists| lists.lists.get(usize::from(order))) else { return false };
         let of_type = of_type.and_then(|of_type| lists.get(usize::from(of_type)));
-        let Some(tail) = of_type.into_iter().chain(lists).map(|list| list.tail).find(|&tail| tail != super::zone::NONE) else { return false };
-        self.drain(tail, order);
-        true
+        let tails = of_type.into_iter().chain(lists).map(|list| list.tail);
+        let tails = tails.filter(|&tail| tail != super::zone::NONE);
+        let tail = tails.clone().find(|&tail| self.is_refilled(tail)).or_else(|| tails.into_iter().next());
+        if let Some(tail) = tail {
+            self.drain(tail, order);
+        }
+        tail.is_some()
     }
 
     /// Gives everything on a CPU's lists back (`drain_pages_zone()`).

@@ -19,6 +19,8 @@ pub struct Histogram {
     pub kind: ZoneKind,
     /// What it counted.
     pub free: FreeBlocks,
+    /// Pages that were free or on CPUs' lists then; `None` if that is not known.
+    pub pages: Option<u64>,
 }
 
 /// The page frames that are free at the start, and the types of pageblocks.
@@ -32,6 +34,9 @@ pub struct Start {
     pub untouched: u64,
     /// Pages taken without an event, each just after it was last free for certain.
     pub unseen: Vec<PageEvent>,
+    /// If compaction moved pages: by zone and frame, when the last event shows that the frame was free. What compaction moves to a frame
+    /// stays there without an event, so that it can only go where none comes later.
+    pub last_free_ns: Vec<Vec<u64>>,
 }
 
 /// What is known of a page at a moment.
@@ -58,7 +63,7 @@ impl Start {
         let mut start = Self::default();
         for zone in &spec.zones {
             let histogram = counted.iter().find(|counted| (counted.node, counted.kind) == (zone.node, zone.kind));
-            start.zone(zone, events, histogram.map(|counted| &counted.free), at_ns);
+            start.zone(zone, events, histogram, at_ns);
         }
         if !from_boot {
             start.types = first_types(spec, events);
@@ -67,20 +72,23 @@ impl Start {
         start
     }
 
-    fn zone(&mut self, zone: &ZoneSpec, events: &[PageEvent], counted: Option<&FreeBlocks>, at_ns: u64) {
+    fn zone(&mut self, zone: &ZoneSpec, events: &[PageEvent], counted: Option<&Histogram>, at_ns: u64) {
         let base = zone.start_pfn >> MAX_ORDER << MAX_ORDER;
         let mut pages = Pages::follow(zone, base, events, at_ns);
         let frames = pages.records.len();
         let was_free = match counted {
             Some(counted) => {
-                let found = find_blocks(&pages.records, counted);
+                let found = pages.find(counted);
                 pages.taken_before(&found);
+                pages.taken_after(&found, at_ns);
                 found
             }
             None => vec![true; frames],
         };
         let is_free = |frame: usize| match pages.records[frame].first {
             Known::Nothing => was_free[frame],
+            // Taken without an event after the kernel counted, and freed with one.
+            Known::Used if counted.is_some() && pages.records[frame].then == Known::Nothing => was_free[frame],
             known => known == Known::Free,
         };
         self.untouched += (0..frames).filter(|&frame| pages.records[frame].first == Known::Nothing && was_free[frame]).count() as u64;
@@ -96,6 +104,9 @@ impl Start {
             frame += 1;
         }
         self.unseen.append(&mut pages.unseen);
+        let has_moves = events.iter().any(|event| event.kind == PageEventKind::Migrate);
+        let last_free = if has_moves { pages.records.iter().map(|record| record.last_free_ns).collect() } else { Vec::new() };
+        self.last_free_ns.push(last_free);
     }
 }
 
@@ -114,10 +125,19 @@ struct Record {
     /// Its last event before the kernel counted, and its last event.
     then_ns: u64,
     last_ns: u64,
+    /// Its last event before which it was free.
+    last_free_ns: u64,
     /// CPU of its last event.
     cpu: u16,
     /// Pages moved by compaction before that.
     moved: u32,
+}
+
+impl Record {
+    /// It seemed free when the kernel counted, but was in no block that the kernel had, and nobody allocated it afterwards.
+    fn is_taken_before(&self, was_found: bool) -> bool {
+        self.then == Known::Free && !was_found && !self.is_free_after && !self.has_event_after
+    }
 }
 
 /// The pages of a zone, and what was taken without an event.
@@ -138,6 +158,7 @@ impl Pages {
             has_event_after: false,
             then_ns: 0,
             last_ns: 0,
+            last_free_ns: 0,
             cpu: 0,
             moved: 0,
         };
@@ -181,21 +202,45 @@ impl Pages {
         if event.time_ns <= at_ns {
             (record.then, record.then_ns) = (after, event.time_ns);
         } else {
-            if record.then == Known::Nothing {
+            // A page that is freed may have been taken without an event since, so that nothing is known of it.
+            if record.then == Known::Nothing && before == Known::Free && record.first == Known::Free {
                 record.then = before;
             }
             if !record.has_event_after {
                 (record.has_event_after, record.is_free_after) = (true, before == Known::Free);
             }
         }
+        if before == Known::Free {
+            record.last_free_ns = event.time_ns;
+        }
         (record.now, record.last_ns, record.cpu, record.moved) = (after, event.time_ns, event.cpu, moved);
+    }
+
+    /// Where the blocks were that the kernel counted. No more untouched pages are believed to have been free than the kernel had beyond
+    /// what events show: memory that was allocated before the recording is untouched as well.
+    fn find(&self, counted: &Histogram) -> Vec<bool> {
+        let found = find_blocks(&self.records, &counted.free, u64::MAX);
+        let Some(pages) = counted.pages else { return found };
+        let is_taken = |(frame, record): &(usize, &Record)| record.is_taken_before(found[*frame]);
+        let taken = self.records.iter().enumerate().filter(is_taken).count() as u64;
+        let known = self.records.iter().filter(|record| matches!(record.then, Known::Free | Known::Parked)).count() as u64;
+        find_blocks(&self.records, &counted.free, (pages + taken).saturating_sub(known))
+    }
+
+    /// Pages that were free when the kernel counted, and whose first event frees them, were taken without an event in between.
+    fn taken_after(&mut self, found: &[bool], at_ns: u64) {
+        for (frame, record) in self.records.iter().enumerate() {
+            if found[frame] && record.first == Known::Used && record.then == Known::Nothing {
+                self.unseen.push(unseen(self.base + frame as u64, record, at_ns));
+            }
+        }
     }
 
     /// Pages that seemed free when the kernel counted, but are in no block that it had, and that nobody allocated afterwards, were taken
     /// without an event before that.
     fn taken_before(&mut self, found: &[bool]) {
         for (frame, record) in self.records.iter().enumerate() {
-            if record.then == Known::Free && !found[frame] && !record.is_free_after && !record.has_event_after {
+            if record.is_taken_before(found[frame]) {
                 self.unseen.push(unseen(self.base + frame as u64, record, record.then_ns));
             }
         }
@@ -206,8 +251,8 @@ fn unseen(pfn: u64, record: &Record, time_ns: u64) -> PageEvent {
     PageEvent { time_ns, pfn, cpu: record.cpu, kind: PageEventKind::Unseen, order: 0, migratetype: 0, is_slab: false }
 }
 
-/// Where as many free blocks of each order as were counted can have been.
-fn find_blocks(records: &[Record], counted: &FreeBlocks) -> Vec<bool> {
+/// Where as many free blocks of each order as were counted can have been, with no more untouched pages in them than `untouched`.
+fn find_blocks(records: &[Record], counted: &FreeBlocks, mut untouched: u64) -> Vec<bool> {
     // By order, then block: pages known to have been free, if all can have been.
     let mut levels: Vec<Vec<Option<u32>>> = Vec::with_capacity(ORDERS);
     levels.push(
@@ -233,10 +278,17 @@ fn find_blocks(records: &[Record], counted: &FreeBlocks) -> Vec<bool> {
             .filter_map(|(block, known)| Some(((*known)?, stretch[block << order], block)))
             .filter(|&(_, _, block)| !found[block << order])
             .collect();
-        let wanted = counted.0[order].min(candidates.len() as u64) as usize;
+        let mut wanted = counted.0[order];
         candidates.sort_unstable_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)).then(a.2.cmp(&b.2)));
-        for &(_, _, block) in &candidates[..wanted] {
-            found[block << order..(block + 1) << order].fill(true);
+        for &(known, _, block) in &candidates {
+            let unknown = (1_u64 << order) - u64::from(known);
+            if wanted == 0 {
+                break;
+            }
+            if unknown <= untouched {
+                (wanted, untouched) = (wanted - 1, untouched - unknown);
+                found[block << order..(block + 1) << order].fill(true);
+            }
         }
     }
     found
@@ -271,6 +323,9 @@ fn first_types(spec: &PageSpec, events: &[PageEvent]) -> Vec<(u64, u8)> {
 impl PageModel {
     /// Puts the free blocks of the start on their lists, in ascending order, as booting does.
     pub(super) fn lay_out(&mut self, start: &Start) {
+        for (zone, last_free_ns) in self.zones.iter_mut().zip(&start.last_free_ns) {
+            zone.last_free_ns.clone_from(last_free_ns);
+        }
         for &(pfn, of_type) in &start.types {
             if let Some((zone, frame)) = self.find(pfn, 0) {
                 let order = self.zones[zone].pageblock_order;
@@ -305,7 +360,7 @@ mod tests {
         let spec = spec(2048);
         // 8 was free, 16..20 in use; both are free at the moment 10, 16..20 on a list until 5.
         let events = [event(1, Alloc, 8, 0), event(2, Free, 16, 2), event(3, Free, 8, 0), event(5, Drain, 16, 2), event(6, Drain, 8, 0)];
-        let counted = |counts: &[u64]| [Histogram { node: 0, kind: ZoneKind::Dma32, free: FreeBlocks::counted(counts) }];
+        let counted = |counts: &[u64]| [Histogram { node: 0, kind: ZoneKind::Dma32, free: FreeBlocks::counted(counts), pages: None }];
         // One block of four known pages, one of one known page: nothing else was free.
         let start = Start::recorded(&spec, &events, &counted(&[1, 0, 1]), 10, true);
         assert_eq!((start.free, start.untouched), (vec![8..9], 0));

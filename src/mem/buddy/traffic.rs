@@ -81,6 +81,12 @@ pub struct TrafficCounts {
     pub ignored_unseen: u64,
 }
 
+/// How often CPUs look after their lists (`sysctl_stat_interval`, one second).
+const VMSTAT_INTERVAL_NS: u64 = 1_000_000_000;
+
+/// After so many rounds a limit is as low as it gets.
+const MOST_TICKS: u64 = 100;
+
 impl TrafficCounts {
     /// Share of the allocations that could not be placed as recorded.
     #[must_use]
@@ -157,8 +163,15 @@ impl PageModel {
             self.next_event += 1;
             self.pass(event);
         }
+        // The end of the recording is no moment.
+        let now_ns = if self.next_event < self.traffic.events.len() { time_ns } else { self.now_ns };
+        let ticks = now_ns.saturating_sub(self.decayed_ns) / VMSTAT_INTERVAL_NS;
+        if ticks > 0 {
+            self.decayed_ns = now_ns;
+        }
         for zone in &mut self.zones {
-            zone.marks.settle(self.now_ns.max(self.next_ns.min(time_ns)));
+            zone.marks.settle(now_ns);
+            (0..ticks.min(MOST_TICKS)).for_each(|_| zone.decay_lists(self.rules));
         }
     }
 
@@ -229,7 +242,10 @@ impl PageModel {
         });
         let Some((zone, frame)) = found else {
             // A page that is free here and not there: compaction had moved another one to it.
-            match self.targets.pop_front().filter(|_| event.order == 0) {
+            while self.targets.front().is_some_and(|&(zone, frame)| !self.zones[zone].is_target(frame)) {
+                self.targets.pop_front();
+            }
+            match if event.order == 0 { self.targets.pop_front() } else { None } {
                 Some((zone, frame)) => self.give_back(zone, frame, 0, event.cpu),
                 None => self.traffic_counts.ignored_frees += 1,
             }
@@ -239,14 +255,12 @@ impl PageModel {
         self.give_back(zone, frame, event.order, event.cpu);
     }
 
-    /// A page that compaction moves needs a free one to go to: the free scanner takes them from the highest movable pageblocks, and
-    /// leaves blocks of a pageblock or more alone (`isolate_freepages()`, `suitable_migration_target()`, mm/compaction.c).
+    /// A page that compaction moves needs a free one to go to. Where it was found does not show.
     fn recorded_move(&mut self) {
         self.traffic_counts.moved += 1;
         for number in (0..self.zones.len()).rev() {
-            if let Some(frame) = self.zones[number].scan_for_target() {
-                self.zones[number].take_at(frame, 0);
-                self.zones[number].mark_used(frame, 0, MOVABLE);
+            if let Some(frame) = self.zones[number].scan_for_target(self.now_ns) {
+                self.zones[number].mark_target(frame);
                 self.targets.push_back((number, frame));
                 return;
             }
@@ -276,7 +290,7 @@ impl PageModel {
         let Some((zone, frame)) = found else {
             // The kernel's list had been refilled with it, the model's with another block: that one goes back in its stead.
             let zone = self.find(event.pfn, event.order).map(|(zone, _)| zone);
-            let drained = zone.is_some_and(|zone| self.zones[zone].drain_oldest(event.cpu, event.order, listed_type(event)));
+            let drained = zone.is_some_and(|zone| self.zones[zone].drain_other(event.cpu, event.order, listed_type(event)));
             let count = if drained { &mut self.traffic_counts.exchanged_drains } else { &mut self.traffic_counts.ignored_drains };
             *count += 1;
             return;

@@ -4,6 +4,7 @@
 //! 4.19 to 6.18. Law: every frame is in use, in exactly one free block, or in exactly one block on a CPU's list, and no two
 //! free blocks are buddies that could be merged.
 
+use super::compaction::FreeScanner;
 use super::marks::Marks;
 use super::pcp::CpuLists;
 
@@ -18,14 +19,20 @@ pub(super) const UNMOVABLE: u8 = 0;
 pub(super) const MOVABLE: u8 = 1;
 pub(super) const RECLAIMABLE: u8 = 2;
 
+/// Instead of a CPU, of a page in use: compaction moved another page to it.
+pub(super) const TARGET: u16 = u16::MAX;
+
 /// No frame.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// What a frame is. `FREE` and `PARKED` carry the block's order in their low bits and stand at a block's first frame.
+/// What a frame is. `FREE`, `PARKED` and `REFILLED` carry the block's order in their low bits and stand at a block's first frame.
 const USED: u8 = 0;
 const TAIL: u8 = 0x10;
 const FREE: u8 = 0x20;
+/// On a CPU's list, because it was freed there.
 const PARKED: u8 = 0x40;
+/// On a CPU's list, because the list was refilled.
+const REFILLED: u8 = 0x50;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
@@ -147,8 +154,9 @@ pub(super) struct Zone {
     pub(super) pcp: Vec<CpuLists>,
     /// Pageblocks and lists always agree (6.12 and later).
     pub(super) lists_follow_pageblocks: bool,
-    /// Pageblock that compaction looks for free pages in (`compact_cached_free_pfn`), and below.
-    free_scanner: usize,
+    pub(super) free_scanner: FreeScanner,
+    /// By frame: when the recording shows for the last time that it was free ([`super::Start::last_free_ns`]).
+    pub(super) last_free_ns: Vec<u64>,
 }
 
 impl Zone {
@@ -177,7 +185,8 @@ impl Zone {
             marks,
             pcp,
             lists_follow_pageblocks: true,
-            free_scanner: usize::MAX,
+            free_scanner: FreeScanner::default(),
+            last_free_ns: Vec::new(),
         }
     }
 
@@ -218,7 +227,18 @@ impl Zone {
     /// The order of the block on a CPU's list that starts here.
     pub(super) fn parked_order(&self, frame: u32) -> Option<u8> {
         let tag = self.frames[frame as usize].tag;
-        (tag & 0xf0 == PARKED).then_some(tag & 0xf)
+        (tag & 0xe0 == PARKED).then_some(tag & 0xf)
+    }
+
+    /// True if a block is on a CPU's list because that was refilled.
+    pub(super) fn is_refilled(&self, frame: u32) -> bool {
+        self.frames[frame as usize].tag & 0xf0 == REFILLED
+    }
+
+    /// Takes note that the block on a CPU's list came with a refill.
+    pub(super) fn mark_refilled(&mut self, frame: u32) {
+        let tag = &mut self.frames[frame as usize].tag;
+        *tag = REFILLED | *tag & 0xf;
     }
 
     /// Puts a free block on a list.
@@ -245,6 +265,7 @@ impl Zone {
         for frame in &mut self.frames[frame as usize..frame as usize + (1 << order)] {
             frame.tag = USED;
             frame.list = of_type;
+            frame.cpu = 0;
         }
     }
 
@@ -321,8 +342,8 @@ impl Zone {
 
     /// The block on a CPU's list that a frame is in, and its order.
     pub(super) fn parked_around(&self, frame: u32) -> Option<(u32, u8)> {
-        let block = (0..=MAX_ORDER).map(|order| (frame >> order << order, order));
-        block.into_iter().find(|&(head, order)| self.frames[head as usize].tag == PARKED | order)
+        let mut block = (0..=MAX_ORDER).map(|order| (frame >> order << order, order));
+        block.find(|&(head, order)| self.parked_order(head) == Some(order))
     }
 
     /// Takes exactly this block out of the free block that it is in. The rest stays on lists of the type it was on.
@@ -344,30 +365,6 @@ impl Zone {
         let first = frame as usize >> self.pageblock_order;
         let count = 1_usize << order.saturating_sub(self.pageblock_order);
         self.pageblocks[first..first + count].fill(of_type);
-    }
-
-    /// The free page that compaction would move a page to. The scanner goes down from the last pageblock, and starts anew from there when it
-    /// has come to the first.
-    pub(super) fn scan_for_target(&mut self) -> Option<u32> {
-        let last = self.pageblocks.len().checked_sub(1)?;
-        let from = self.free_scanner.min(last);
-        for pageblock in (0..=from).rev().chain((from + 1..=last).rev()) {
-            if self.pageblocks[pageblock] != MOVABLE {
-                continue;
-            }
-            let (start, end) = self.pageblock((pageblock << self.pageblock_order) as u32);
-            let mut at = start;
-            while at < end {
-                match self.free_order(at) {
-                    Some(order) if order < self.pageblock_order => {
-                        self.free_scanner = pageblock;
-                        return Some(at);
-                    }
-                    order => at += 1 << order.unwrap_or(0),
-                }
-            }
-        }
-        None
     }
 
     /// First frame of the pageblock that a frame is in, and the frame after its last.
