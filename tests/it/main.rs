@@ -9,6 +9,7 @@
 //! | `verify` | the counters of the kernel, cache by cache |
 //! | `captures` | the same on captures outside of the repository, if there are any |
 //! | `agreement` | the slabs that the kernel served objects from, and `verify --explain` |
+//! | `fallback` | order fallback by kernel, trace and model |
 //! | `compare` | the same operations by several kernels |
 //! | `conservation` | allocations, frees and live objects, against a map from address to size |
 //! | `determinism` | the same bytes on every run and any number of threads |
@@ -22,6 +23,7 @@ mod cli;
 mod compare;
 mod conservation;
 mod determinism;
+mod fallback;
 mod formats;
 mod info;
 mod oracle;

@@ -48,10 +48,9 @@ where
         page::nothing(root, "the replay spans no time")?;
         return root.present();
     };
-    let mut legend: Vec<(RGBColor, String)> =
-        SHOWN.iter().map(|(order, color)| (*color, format!("free memory unusable for order {order}"))).collect();
+    let mut legend: Vec<(RGBColor, String)> = SHOWN.iter().map(|(order, color)| (*color, format!("unusable for order {order}"))).collect();
     let counts = [(page::VERMILION, "observed", &figures.observed_ns), (page::GREEN, "predicted", &figures.predicted_ns)];
-    legend.extend(counts.iter().map(|(color, name, times)| (*color, format!("fallbacks {name}: {}", thousands(times.len() as u64)))));
+    legend.extend(counts.iter().map(|(color, name, times)| (*color, format!("{name}: {}", thousands(times.len() as u64)))));
     page::legend_row(root, &legend)?;
     let (_, body) = root.split_vertically(page::BODY_TOP);
     let (upper, lower) = body.split_vertically((SIZE.1 as i32 - page::BODY_TOP) * 11 / 20);
@@ -98,6 +97,6 @@ mod tests {
         assert!(to_svg(&figures).unwrap().contains("nothing to draw"));
         figures.moments = vec![FreeMoment::default(), FreeMoment { time_ns: 9, unusable: [1.0; 11], ..FreeMoment::default() }];
         let svg = to_svg(&figures).unwrap();
-        assert!(svg.contains("fallbacks observed: 3") && svg.contains("unusable for order 3") && !svg.contains("nothing to draw"));
+        assert!(svg.contains("observed: 3") && svg.contains("unusable for order 3") && !svg.contains("nothing to draw"));
     }
 }

@@ -79,7 +79,7 @@ impl Start {
         let was_free = match counted {
             Some(counted) => {
                 let found = pages.find(counted);
-                pages.taken_before(&found);
+                pages.taken_before(&found, counted);
                 pages.taken_after(&found, at_ns);
                 found
             }
@@ -219,12 +219,12 @@ impl Pages {
     /// Where the blocks were that the kernel counted. No more untouched pages are believed to have been free than the kernel had beyond
     /// what events show: memory that was allocated before the recording is untouched as well.
     fn find(&self, counted: &Histogram) -> Vec<bool> {
-        let found = find_blocks(&self.records, &counted.free, u64::MAX);
-        let Some(pages) = counted.pages else { return found };
-        let is_taken = |(frame, record): &(usize, &Record)| record.is_taken_before(found[*frame]);
-        let taken = self.records.iter().enumerate().filter(is_taken).count() as u64;
-        let known = self.records.iter().filter(|record| matches!(record.then, Known::Free | Known::Parked)).count() as u64;
-        find_blocks(&self.records, &counted.free, (pages + taken).saturating_sub(known))
+        find_blocks(&self.records, &counted.free, counted.pages.map_or(u64::MAX, |pages| pages.saturating_sub(self.known())))
+    }
+
+    /// Pages that events show as free, or on CPUs' lists, when the kernel counted.
+    fn known(&self) -> u64 {
+        self.records.iter().filter(|record| matches!(record.then, Known::Free | Known::Parked)).count() as u64
     }
 
     /// Pages that were free when the kernel counted, and whose first event frees them, were taken without an event in between.
@@ -237,10 +237,12 @@ impl Pages {
     }
 
     /// Pages that seemed free when the kernel counted, but are in no block that it had, and that nobody allocated afterwards, were taken
-    /// without an event before that.
-    fn taken_before(&mut self, found: &[bool]) {
+    /// without an event before that, or were on a CPU's list: no more of them were taken than events show beyond the kernel's count.
+    fn taken_before(&mut self, found: &[bool], counted: &Histogram) {
+        let mut left = counted.pages.map_or(0, |pages| self.known().saturating_sub(pages));
         for (frame, record) in self.records.iter().enumerate() {
-            if record.is_taken_before(found[frame]) {
+            if left > 0 && record.is_taken_before(found[frame]) {
+                left -= 1;
                 self.unseen.push(unseen(self.base + frame as u64, record, record.then_ns));
             }
         }
