@@ -219,7 +219,11 @@ impl Pages {
     /// Where the blocks were that the kernel counted. No more untouched pages are believed to have been free than the kernel had beyond
     /// what events show: memory that was allocated before the recording is untouched as well.
     fn find(&self, counted: &Histogram) -> Vec<bool> {
-        find_blocks(&self.records, &counted.free, counted.pages.map_or(u64::MAX, |pages| pages.saturating_sub(self.known())))
+        let Some(pages) = counted.pages else { return find_blocks(&self.records, &counted.free, u64::MAX) };
+        let beyond = pages.saturating_sub(self.known());
+        // If fewer than half of the untouched pages can have been free, each of them is more likely to have been in use.
+        let untouched = self.records.iter().filter(|record| record.first == Known::Nothing).count() as u64;
+        find_blocks(&self.records, &counted.free, if beyond * 2 < untouched { 0 } else { beyond })
     }
 
     /// Pages that events show as free, or on CPUs' lists, when the kernel counted.
