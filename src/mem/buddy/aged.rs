@@ -19,7 +19,7 @@ impl PageSpec {
         let mut zones = Vec::new();
         for node in 0..nodes64 {
             // Whole largest blocks, so that no block lies across a boundary.
-            let edge = |node: u64| pages * node / nodes64 >> MAX_ORDER << MAX_ORDER;
+            let edge = |node: u64| ((pages * node / nodes64) >> MAX_ORDER) << MAX_ORDER;
             let (from, to) = (edge(node).max(1), edge(node + 1));
             let mut start = from;
             for (kind, limit) in limits {
