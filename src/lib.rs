@@ -12,6 +12,7 @@ pub mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod compare;
+pub mod fallback;
 pub mod mem;
 pub mod prepare;
 pub mod refine;

@@ -75,6 +75,10 @@ pub enum Body {
         alloc_order: u8,
         /// Order that was split.
         fallback_order: u8,
+        /// Migrate type asked for; -1 if the event lacks it.
+        alloc_migratetype: i16,
+        /// The pageblock is of the type asked for now; false if the event does not say.
+        change_ownership: bool,
     },
     /// `rcu_invoke_kfree_bulk_callback`: a batch of kfree_rcu() objects is freed; which is not said.
     RcuFreeBulk {

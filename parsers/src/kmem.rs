@@ -78,6 +78,8 @@ enum Shape {
         pfn: Slot,
         alloc_order: Slot,
         fallback_order: Slot,
+        alloc_migratetype: Option<Slot>,
+        change_ownership: Option<Slot>,
     },
     RcuFreeBulk {
         count: Slot,
@@ -223,9 +225,13 @@ impl Decoder {
             Shape::PagePcpuDrain { pfn, order, migratetype } => {
                 Body::PagePcpuDrain { pfn: get(pfn)?, order: narrow(get(order)?), migratetype: or(migratetype, u64::MAX)? as i16 }
             }
-            Shape::PageExtFrag { pfn, alloc_order, fallback_order } => {
-                Body::PageExtFrag { pfn: get(pfn)?, alloc_order: narrow(get(alloc_order)?), fallback_order: narrow(get(fallback_order)?) }
-            }
+            Shape::PageExtFrag { pfn, alloc_order, fallback_order, alloc_migratetype, change_ownership } => Body::PageExtFrag {
+                pfn: get(pfn)?,
+                alloc_order: narrow(get(alloc_order)?),
+                fallback_order: narrow(get(fallback_order)?),
+                alloc_migratetype: or(alloc_migratetype, u64::MAX)? as i16,
+                change_ownership: or(change_ownership, 0)? != 0,
+            },
             Shape::RcuFreeBulk { count } => Body::RcuFreeBulk { count: get(count)? },
             Shape::Mark { text } => {
                 let text = String::from_utf8_lossy(self.text(payload, text)?).trim_end().to_owned();
@@ -383,9 +389,13 @@ fn shape(format: &EventFormat, absent: &mut Vec<String>) -> Option<Shape> {
         ("kmem", "mm_page_pcpu_drain") => {
             Shape::PagePcpuDrain { pfn: need(frame)?, order: need("order")?, migratetype: maybe("migratetype") }
         }
-        ("kmem", "mm_page_alloc_extfrag") => {
-            Shape::PageExtFrag { pfn: need(frame)?, alloc_order: need("alloc_order")?, fallback_order: need("fallback_order")? }
-        }
+        ("kmem", "mm_page_alloc_extfrag") => Shape::PageExtFrag {
+            pfn: need(frame)?,
+            alloc_order: need("alloc_order")?,
+            fallback_order: need("fallback_order")?,
+            alloc_migratetype: maybe("alloc_migratetype"),
+            change_ownership: maybe("change_ownership"),
+        },
         ("rcu", "rcu_invoke_kfree_bulk_callback") => Shape::RcuFreeBulk { count: need("nr_records")? },
         ("ftrace", "print") => Shape::Mark { text: text(format, "buf")? },
         // perf does not record trace_marker; a program can write the same text to an event of its own.

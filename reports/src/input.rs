@@ -2,6 +2,7 @@
 //!
 //! Nothing here depends on a trace format, an allocator or polars.
 
+pub mod pages;
 pub mod threads;
 
 use serde::Serialize;

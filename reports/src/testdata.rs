@@ -1,5 +1,6 @@
 //! Inputs for tests, small enough to work out every figure by hand.
 
+pub(crate) mod pages;
 pub(crate) mod threads;
 
 use crate::input::{

@@ -9,6 +9,7 @@ use super::threads::ThreadsArgs;
 use crate::allocators::AllocatorKind;
 use crate::allocators::slub::sizing::KernelRelease;
 use crate::bench::{MAX_BYTES, MAX_THREADS, Pattern};
+use crate::mem::buddy::{FailPages, Placement};
 use crate::setting::{ModelName, Nodes, Wishes};
 
 const EXIT_STATUS: &str = "\
@@ -28,6 +29,7 @@ Examples:
   slubreplay verify trace.dat --explain dentry     show where the replay first parts from the kernel, and why
   slubreplay compare trace.dat --kernels 6.1,6.12  replay the same operations by several kernels
   slubreplay compare trace.dat --models slub-6.12,slab,slob,slub-tiny
+  slubreplay fallback trace.dat --out report/      order fallback and fragmentation, by trace and by model
   slubreplay info trace.dat --format json          what a trace holds
   slubreplay bench --threads 1,2                   what allocating and freeing costs";
 
@@ -53,6 +55,8 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Replay the same operations by several kernels, side by side
     Compare(CompareArgs),
+    /// Order fallback: what the page allocator refused, and what a model of it refuses
+    Fallback(FallbackArgs),
     /// Say what a trace holds
     Info(InfoArgs),
     /// Measure what an allocation and its free cost: the models on real threads, beside other allocators
@@ -104,6 +108,9 @@ pub(super) struct ReplayArgs {
     /// Moments at which the state of all caches is kept for charts over time
     #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     pub(super) samples: u32,
+    /// Where slabs get their pages
+    #[arg(long, value_enum, default_value_t = PageChoice::Recorded)]
+    pub(super) pages: PageChoice,
     /// Check the conservation laws of the model while replaying (slow)
     #[arg(long)]
     pub(super) check: bool,
@@ -116,6 +123,16 @@ pub(super) struct ReplayCommand {
     pub(super) replay: ReplayArgs,
     #[command(flatten)]
     pub(super) threads: ThreadsArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PageChoice {
+    /// Granted and refused as the recording shows it
+    Recorded,
+    /// From a model of the page allocator, with all others' pages as recorded
+    Model,
+    /// Without end
+    Unlimited,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -209,6 +226,65 @@ pub(super) enum CompareFormat {
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXIT_STATUS)]
+pub(super) struct FallbackArgs {
+    /// A trace.dat file, or a capture directory; zoneinfo.before and buddyinfo.before in it tell the memory and what was free
+    #[arg(value_name = "TRACE|CAPTURE", value_hint = ValueHint::AnyPath)]
+    pub(super) trace: PathBuf,
+    /// Write tables and charts into this directory
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(super) out: Option<PathBuf>,
+    /// Form of the result on stdout
+    #[arg(long, value_enum, default_value_t = FallbackFormat::Text)]
+    pub(super) format: FallbackFormat,
+    /// Let requests for slabs' pages fail like the kernel's fail_page_alloc: order>=N,probability=P,interval=I,times=T,space=S,seed=S
+    #[arg(long, value_name = "HOW", value_parser = fail_pages)]
+    pub(super) fail_pages: Option<FailPages>,
+    /// Memory of the machine, such as 512M or 4G [default: that of the recording]
+    #[arg(long, value_name = "SIZE", value_parser = memory_bytes)]
+    pub(super) memory: Option<u64>,
+    /// Fragment what is free at the start until so much of it, in percent, is in blocks too small for an order-3 request
+    #[arg(long, value_name = "PCT", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=100))]
+    pub(super) aged: u64,
+    /// Seed of --aged: the same seed fragments the same way
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Where slabs are put
+    #[arg(long, value_enum, default_value_t = SlabPlacement::Recorded)]
+    pub(super) placement: SlabPlacement,
+    /// Moments at which the free blocks are kept for charts over time
+    #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    pub(super) samples: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FallbackFormat {
+    /// Tables to read
+    Text,
+    /// One JSON object
+    Json,
+    /// cache,kernel,observed,predicted
+    Csv,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SlabPlacement {
+    /// Where the recorded kernel had them, as long as these pages are free
+    Recorded,
+    /// Where the model's own lists put them
+    Rules,
+}
+
+impl From<SlabPlacement> for Placement {
+    fn from(placement: SlabPlacement) -> Self {
+        match placement {
+            SlabPlacement::Recorded => Self::Recorded,
+            SlabPlacement::Rules => Self::ByRules,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = EXIT_STATUS)]
 pub(super) struct InfoArgs {
     /// A trace.dat file, or a capture directory
     #[arg(value_name = "FILE", value_hint = ValueHint::AnyPath)]
@@ -287,6 +363,22 @@ fn release(text: &str) -> Result<KernelRelease, String> {
 
 fn model(text: &str) -> Result<ModelName, String> {
     ModelName::from_str(text)
+}
+
+fn fail_pages(text: &str) -> Result<FailPages, String> {
+    FailPages::from_str(text).map_err(|error| error.to_string())
+}
+
+/// As much as is modelled: a record of 12 bytes is kept for each page.
+const MAX_MEMORY: u64 = 1 << 40;
+
+fn memory_bytes(text: &str) -> Result<u64, String> {
+    let units = [('K', 10), ('M', 20), ('G', 30), ('T', 40)];
+    let text = text.trim_end_matches('B').trim_end_matches('i');
+    let unit = units.iter().find(|(unit, _)| text.ends_with([*unit, unit.to_ascii_lowercase()]));
+    let digits = text.trim_end_matches(|c: char| unit.is_some() && c.is_ascii_alphabetic());
+    let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << unit.map_or(0, |(_, shift)| *shift)));
+    bytes.filter(|bytes| (16 << 20..=MAX_MEMORY).contains(bytes)).ok_or_else(|| "expected a size from 16M to 1T, such as 512M".to_owned())
 }
 
 fn page_bytes(text: &str) -> Result<u32, String> {

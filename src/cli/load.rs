@@ -6,11 +6,14 @@ use slubreplay_parsers::AnyTrace;
 use slubreplay_parsers::capture::{Capture, SlabSnapshot, SlabinfoFile};
 use slubreplay_parsers::recording::Recording;
 
+use super::args::PageChoice;
 use super::failure::Failure;
 use super::progress::Stage;
 use crate::allocators::AllocatorKind;
 use crate::compare::{is_recorded, retarget};
-use crate::mem::RecordedPages;
+use crate::fallback::{Memory, PageMachine, Question, owners};
+use crate::mem::buddy::Placement;
+use crate::mem::{PageSource, RecordedPages, UnlimitedPages};
 use crate::prepare::{Plan, PlannedCache, Snapshots, mark_snapshots, prepare_recorded};
 use crate::refine::refine;
 use crate::replay::{Observer, Outcome, Setup, Timeline};
@@ -133,9 +136,45 @@ impl Loaded {
     ) -> Result<(Outcome, Timeline), Failure> {
         let setup = Setup { samples, pause_at, check_every, ..self.setting.setup() };
         let pages = RecordedPages::new(self.plan.recorded_slabs.iter().cloned());
-        let feeds_freelists = Setting::recorded_allocator(&self.facts, self.capture.as_ref()) == AllocatorKind::Slab;
-        let replayed = self.setting.replay(&self.plan, &setup, pages, feeds_freelists, observer);
-        replayed.map_err(|error| Failure::outside(error).hint(BUG))
+        self.replay_from(&setup, pages, observer)
+    }
+
+    /// The same without pauses, with pages from where the user wants them.
+    pub(super) fn replay_on(
+        &self,
+        pages: PageChoice,
+        samples: u32,
+        check_every: u64,
+        observer: &mut dyn Observer,
+    ) -> Result<(Outcome, Timeline), Failure> {
+        let setup = Setup { samples, check_every, ..self.setting.setup() };
+        match pages {
+            PageChoice::Recorded => self.replay(samples, check_every, observer),
+            PageChoice::Unlimited => self.replay_from(&setup, UnlimitedPages::default(), observer),
+            PageChoice::Model => {
+                let capture = self.capture.as_ref();
+                let counted = capture.map(|capture| capture.pages_before()).transpose()?.flatten();
+                let machine = PageMachine::resolve(&self.plan, &self.setting, counted.as_ref(), Memory::default());
+                let snapshot = capture.and_then(|capture| capture.after.as_ref().or(capture.before.as_ref()));
+                let question = Question {
+                    plan: &self.plan,
+                    setting: &self.setting,
+                    setup: &setup,
+                    machine: &machine,
+                    owners: owners(&self.plan, snapshot),
+                    windows: &[],
+                    fail: None,
+                    placement: Placement::Recorded,
+                    sample_at: Vec::new(),
+                };
+                self.replay_from(&setup, question.pages(), observer)
+            }
+        }
+    }
+
+    fn replay_from(&self, setup: &Setup, pages: impl PageSource, observer: &mut dyn Observer) -> Result<(Outcome, Timeline), Failure> {
+        let replayed = self.setting.replay(&self.plan, setup, pages, observer);
+        replayed.map(|(outcome, timeline, _)| (outcome, timeline)).map_err(|error| Failure::outside(error).hint(BUG))
     }
 
     /// Number of the cache of that name, be it a directory, the name in the trace or one that was merged. `option` is where the

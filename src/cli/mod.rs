@@ -6,7 +6,7 @@
 //! | `failure` | errors with hints, and exit codes |
 //! | `load` | opens a trace or capture, prepares it, and replays it |
 //! | `progress` | bars on stderr |
-//! | `replay`, `verify`, `compare`, `info`, `bench` | one file or folder a command |
+//! | `replay`, `verify`, `compare`, `fallback`, `info`, `bench` | one file or folder a command |
 //! | `threads` | `replay` with `--engine threads` |
 //! | `convert` | a replay's outcome to a report's input |
 //! | `columns` | text in columns, fields of CSV |
@@ -17,6 +17,7 @@ mod columns;
 mod compare;
 mod convert;
 mod failure;
+mod fallback;
 mod info;
 mod load;
 mod progress;
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Some(Command::Verify(args)) => verify::run(&args, cli.global),
         Some(Command::Compare(args)) => compare::run(&args, cli.global),
+        Some(Command::Fallback(args)) => fallback::run(&args, cli.global),
         Some(Command::Info(args)) => info::run(&args),
         Some(Command::Bench(args)) => bench::run(&args, cli.global),
         Some(Command::Replay(args)) => replay::run(&args.replay, &args.threads, cli.global),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use slubreplay_reports::text::TextOptions;
 use slubreplay_reports::{export, json, tables, text};
 
-use super::args::{MachineArgs, ReplayArgs, ReplayFormat};
+use super::args::{MachineArgs, PageChoice, ReplayArgs, ReplayFormat};
 use super::failure::Failure;
 use super::load::Loaded;
 use super::progress::Stage;
@@ -23,7 +23,7 @@ pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineA
     }
     on_threads.refuse_without_engine()?;
     let loaded = load::plan(load::read(&args.trace)?, machine.wishes(), &args.trace)?;
-    let (outcome, timeline) = exactly(&loaded, args.samples, args.check)?;
+    let (outcome, timeline) = exactly(&loaded, args.pages, args.samples, args.check)?;
     let input = convert::report_input(&args.trace, &loaded, &outcome, &timeline);
     if let Some(dir) = &args.out {
         export::write_all(&input, dir).map_err(Failure::input)?;
@@ -38,9 +38,9 @@ pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineA
 }
 
 /// Replays by the exact engine, with a bar.
-pub(super) fn exactly(loaded: &Loaded, samples: u32, check: bool) -> Result<(Outcome, Timeline), Failure> {
+pub(super) fn exactly(loaded: &Loaded, pages: PageChoice, samples: u32, check: bool) -> Result<(Outcome, Timeline), Failure> {
     let mut progress = Progress(Stage::operations("replaying", loaded.plan.ops.len() as u64));
-    loaded.replay(samples, if check { CHECK_EVERY } else { 0 }, &mut progress)
+    loaded.replay_on(pages, samples, if check { CHECK_EVERY } else { 0 }, &mut progress)
 }
 
 /// How to write a report to standard output.

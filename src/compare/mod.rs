@@ -82,7 +82,7 @@ fn replay(plan: &Plan, recorded: &Setting, target: &Setting, progress: &(dyn Fn(
     }
     if target == recorded {
         let pages = RecordedPages::new(plan.recorded_slabs.iter().cloned());
-        let laid = Laid { feeds_freelists: true, plan, initial: 0, untouched: &untouched, target, is_recorded: true, notes: Vec::new() };
+        let laid = Laid { plan, initial: 0, untouched: &untouched, target, is_recorded: true, notes: Vec::new() };
         return laid.run(pages, progress);
     }
     let Retargeted { plan: own, initial, restarted, unlaid, lost } = retarget(plan, recorded, target);
@@ -114,11 +114,10 @@ fn replay(plan: &Plan, recorded: &Setting, target: &Setting, progress: &(dyn Fn(
     if lost > 0 {
         notes.push(format!("{lost} operations are not replayed: this kernel serves requests of that size by whole pages"));
     }
-    let feeds_freelists = recorded.allocator == AllocatorKind::Slab && target.allocator == AllocatorKind::Slab;
-    if recorded.allocator == AllocatorKind::Slab && !feeds_freelists {
+    if plan.has_index_arrays && target.allocator != AllocatorKind::Slab {
         notes.push("the index arrays of the recorded kernel's own slabs are among its kmalloc objects".to_owned());
     }
-    let laid = Laid { feeds_freelists, plan: &own, initial, untouched: &untouched, target, is_recorded: false, notes };
+    let laid = Laid { plan: &own, initial, untouched: &untouched, target, is_recorded: false, notes };
     laid.run(UnlimitedPages::default(), progress)
 }
 
@@ -134,8 +133,6 @@ fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
 
 /// A plan that is ready for its kernel.
 struct Laid<'a> {
-    /// Allocations of SLAB's index arrays are among the operations.
-    feeds_freelists: bool,
     plan: &'a Plan,
     /// Operations before the recorded ones.
     initial: usize,
@@ -157,7 +154,7 @@ impl Laid<'_> {
             check_every: 0,
         };
         let mut watch = Watch { caches: self.plan.caches.len(), start: Vec::new(), done: 0, progress };
-        let (outcome, timeline) = self.target.replay(self.plan, &setup, pages, self.feeds_freelists, &mut watch)?;
+        let (outcome, timeline, _) = self.target.replay(self.plan, &setup, pages, &mut watch)?;
         let mut initial = vec![0_u64; self.plan.caches.len()];
         for op in &self.plan.ops[..self.initial] {
             initial[usize::from(op.cache)] += 1;

@@ -46,6 +46,7 @@ fn plan(place: SeedPlace) -> Plan {
             node: None,
             place,
             slab: None,
+            pfn: None,
             cpu: 0,
             live: vec![(0, 2), (1, 3)],
         }],

@@ -52,6 +52,10 @@ pub(super) fn translate(plan: &Plan, recorded: &Setting, target: &Setting) -> Re
         ops,
         objects,
         marks,
+        traffic: plan.traffic.clone(),
+        has_frames: plan.has_frames,
+        from_boot: plan.from_boot,
+        has_index_arrays: plan.has_index_arrays,
         ledger: plan.ledger.clone(),
         time_range_ns: plan.time_range_ns,
         ..Plan::default()

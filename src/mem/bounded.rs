@@ -70,9 +70,10 @@ impl PageSource for BoundedPages {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mem::Rights;
 
     fn ask(source: &mut BoundedPages, order: u8) -> Option<u64> {
-        let request = PageRequest { owner: 0, order, cpu: 0, node: 1, this_node_only: false, opportunistic: true };
+        let request = PageRequest { owner: 0, order, cpu: 0, node: 1, this_node_only: false, rights: Rights::AtOnce };
         source.alloc(request).map(|pages| pages.pfn)
     }
 

@@ -2,10 +2,11 @@
 //!
 //! The allocator models ask a [`PageSource`] for blocks of pages and give them back; they know nothing
 //! of what is behind it. [`UnlimitedPages`] never runs out and never fragments; [`BoundedPages`] has frames that exist;
-//! [`RecordedPages`] refuses what the page allocator of a recording refused. A model of the page allocator, with watermarks and
-//! fragmentation, implements the same trait.
+//! [`RecordedPages`] refuses what the page allocator of a recording refused; [`buddy::PageModel`] is the page allocator itself, with
+//! watermarks and fragmentation.
 
 mod bounded;
+pub mod buddy;
 mod recorded;
 mod unlimited;
 
@@ -37,9 +38,22 @@ pub struct PageRequest {
     pub node: u16,
     /// No other node will do (`__GFP_THISNODE`).
     pub this_node_only: bool,
-    /// The request must succeed at once or fail: no reclaim, no reserves. So are the first attempt at a
-    /// cache's preferred order (`allocate_slab()`), and both attempts on a node that was only asked for.
-    pub opportunistic: bool,
+    /// What may be done to meet the request.
+    pub rights: Rights,
+}
+
+/// What a request for pages lets the page allocator do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rights {
+    /// Succeed at once or fail: no reclaim, no reserves, kswapd not woken. So is the first attempt at a cache's preferred order,
+    /// if its caller may sleep (`allocate_slab()`).
+    AtOnce,
+    /// Not sleep (`GFP_NOWAIT`).
+    NoWait,
+    /// Not sleep, but use part of the reserves (`GFP_ATOMIC`).
+    Atomic,
+    /// Reclaim and wait.
+    Reclaim,
 }
 
 /// Gives out blocks of pages.
@@ -49,4 +63,13 @@ pub trait PageSource {
 
     /// Takes a block back.
     fn free(&mut self, pages: Pages);
+
+    /// The block of a slab that exists before the first operation: at page frame `pfn`, if that is known.
+    fn seed(&mut self, request: PageRequest, _pfn: Option<u64>) -> Option<Pages> {
+        self.alloc(request)
+    }
+
+    /// The next operation is at this moment, on this CPU.
+    #[inline]
+    fn advance(&mut self, _time_ns: u64, _cpu: u16) {}
 }

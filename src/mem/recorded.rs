@@ -3,14 +3,22 @@
 use super::{PageRequest, PageSource, Pages, UnlimitedPages};
 
 /// A slab that the kernel made, as a recording shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RecordedSlab {
     /// Order of its pages.
     pub order: u8,
+    /// First page frame, if it is known.
+    pub pfn: Option<u64>,
     /// Their node, if it is known.
     pub node: Option<u16>,
     /// CPU that took the first object, if it is known.
     pub cpu: Option<u16>,
+    /// When the pages were allocated.
+    pub time_ns: u64,
+    /// They were asked for as reclaimable.
+    pub is_reclaimable: bool,
+    /// An attempt of the same order failed just before.
+    pub after_failure: bool,
 }
 
 /// Grants and refuses pages as the page allocator of a recording did.
@@ -28,6 +36,14 @@ pub struct RecordedPages<P = UnlimitedPages> {
 
 /// Slabs among which that of the asking CPU is looked for: those that CPUs may be making at about the same time.
 const LOOK_AHEAD: usize = 8;
+
+impl RecordedSlab {
+    /// Of the slabs that are not used up, the next one last, the one that a request of this CPU stands for.
+    pub(super) fn next_of(slabs: &[Self], cpu: u16) -> Option<usize> {
+        let mut near = slabs.iter().enumerate().rev().take(LOOK_AHEAD);
+        near.find(|(_, slab)| slab.cpu == Some(cpu)).map(|(index, _)| index).or(slabs.len().checked_sub(1))
+    }
+}
 
 impl RecordedPages {
     /// A source for these slabs, by owner.
@@ -51,8 +67,7 @@ impl<P: PageSource> PageSource for RecordedPages<P> {
         let Some(slabs) = self.recorded.get_mut(request.owner as usize).filter(|slabs| !slabs.is_empty()) else {
             return self.pages.alloc(request);
         };
-        let near = slabs.iter().enumerate().rev().take(LOOK_AHEAD);
-        let chosen = near.clone().find(|(_, slab)| slab.cpu == Some(request.cpu)).map_or(slabs.len() - 1, |(index, _)| index);
+        let chosen = RecordedSlab::next_of(slabs, request.cpu).unwrap_or(0);
         let slab = slabs[chosen];
         if slab.order < request.order {
             return None;
@@ -70,16 +85,17 @@ impl<P: PageSource> PageSource for RecordedPages<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mem::Rights;
 
     fn slab(order: u8, node: u16, cpu: u16) -> RecordedSlab {
-        RecordedSlab { order, node: Some(node), cpu: Some(cpu) }
+        RecordedSlab { order, node: Some(node), cpu: Some(cpu), ..RecordedSlab::default() }
     }
 
     #[test]
     fn refuses_what_the_recording_shows_refused() {
         let mut source = RecordedPages::new([vec![], vec![slab(3, 0, 0), slab(0, 0, 0), slab(3, 0, 0)]]);
         let mut ask = |owner, order| {
-            let request = PageRequest { owner, order, cpu: 0, node: 0, this_node_only: false, opportunistic: true };
+            let request = PageRequest { owner, order, cpu: 0, node: 0, this_node_only: false, rights: Rights::AtOnce };
             source.alloc(request).map(|pages| pages.order)
         };
         assert_eq!([ask(1, 3), ask(1, 3), ask(1, 0), ask(1, 3)], [Some(3), None, Some(0), Some(3)]);
@@ -91,7 +107,7 @@ mod tests {
     fn pages_are_on_the_node_that_the_recording_shows_for_the_cpu() {
         let mut source = RecordedPages::new([vec![slab(0, 1, 2), slab(0, 0, 3), slab(0, 1, 2)]]);
         let mut ask = |cpu, this_node_only| {
-            let request = PageRequest { owner: 0, order: 0, cpu, node: 0, this_node_only, opportunistic: true };
+            let request = PageRequest { owner: 0, order: 0, cpu, node: 0, this_node_only, rights: Rights::AtOnce };
             source.alloc(request).map(|pages| pages.node)
         };
         // CPU 3's slab, then the first of the rest although it is of another CPU, then one that has to be on node 0.

@@ -50,11 +50,12 @@ impl PageSource for UnlimitedPages {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mem::Rights;
 
     #[test]
     fn blocks_are_aligned_distinct_and_reused() {
         let mut source = UnlimitedPages::default();
-        let request = |order| PageRequest { owner: 0, order, cpu: 0, node: 1, this_node_only: false, opportunistic: true };
+        let request = |order| PageRequest { owner: 0, order, cpu: 0, node: 1, this_node_only: false, rights: Rights::AtOnce };
         let single = source.alloc(request(0)).unwrap();
         let eight = source.alloc(request(3)).unwrap();
         assert_eq!((single.pfn % NODE_SPAN, eight.pfn % NODE_SPAN), (0, 8));

@@ -1,5 +1,8 @@
 //! Puts the plan together and adds the operations that were not traced.
 
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
 use slubreplay_parsers::capture::SlabSnapshot;
 use slubreplay_parsers::recording::Recording;
 
@@ -7,6 +10,7 @@ use super::caches::{self, PlannedCache, SizingDifference};
 use super::identity::{Identified, Identity};
 use super::ledger::{Entry, Ledger};
 use super::op::{Op, What};
+use super::pages::Span;
 use super::pairing::{NO_CACHE, Paired};
 use super::reads::Positions;
 use super::seeding::{self, Setting};
@@ -73,6 +77,14 @@ pub(super) fn assemble(
         plan.seeds.extend(stand_ins);
     }
     plan.recorded_slabs = recorded_slabs(&paired, &identified, &plan.caches);
+    let of_slabs = slab_spans(&paired, &identified, &plan, setting.page_shift);
+    plan.traffic = Arc::new(std::mem::take(&mut paired.pages).into_traffic(&of_slabs, &paired.spans.spans));
+    plan.has_frames = paired.spans.knows_births();
+    plan.from_boot = setting.boot_cpu.is_some();
+    for seed in &mut plan.seeds {
+        let page = seed.slab.and_then(|slab| plan.kernel.base(slab)).map(|base| base >> setting.page_shift);
+        seed.pfn = page.and_then(|page| paired.spans.frame_of(page));
+    }
     let seeded = seeded_objects(&plan, paired.objects.len());
     let mut assembly = Assembly {
         paired: &paired,
@@ -173,10 +185,26 @@ fn recorded_slabs(paired: &Paired, identified: &Identified, caches: &[PlannedCac
             && [planned.layout.order, planned.layout.min_order].contains(&u32::from(span.order))
         {
             let node = paired.spans.node_of(paired.objects[span.object as usize].ptr);
-            slabs.push(RecordedSlab { order: span.order, node, cpu });
+            let (pfn, log) = (paired.spans.frame_of(span.page), &paired.pages);
+            let (time_ns, is_reclaimable) = log.birth(span.event);
+            let after_failure = log.is_after_failure(span.event);
+            slabs.push(RecordedSlab { order: span.order, pfn, node, cpu, time_ns, is_reclaimable, after_failure });
         }
     }
     slabs
+}
+
+/// By span: its slab is one that the replay makes, or has at the start.
+fn slab_spans(paired: &Paired, identified: &Identified, plan: &Plan, page_shift: u32) -> Vec<bool> {
+    let seeded: FxHashSet<u64> = plan.seeds.iter().filter_map(|seed| Some(plan.kernel.base(seed.slab?)? >> page_shift)).collect();
+    let is_slab = |span: &Span| {
+        if !span.is_born {
+            return seeded.contains(&span.page);
+        }
+        let cache = identified.of_object.get(span.object as usize).and_then(|&cache| plan.caches.get(usize::from(cache)));
+        cache.is_some_and(|cache| [cache.layout.order, cache.layout.min_order].contains(&u32::from(span.order)))
+    };
+    paired.spans.spans.iter().map(is_slab).collect()
 }
 
 /// Whether allocations that are not seen were made in bulk. Nobody allocates from kmalloc caches in bulk. Up to 6.0 allocations with a

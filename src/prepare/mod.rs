@@ -5,6 +5,7 @@
 //! | `pairing` | pairs frees with allocations by address; drops what never reaches a slab |
 //! | `reads` | finds out when each attribute of a snapshot was read |
 //! | `pages` | relates addresses to page events: the kernel's own slabs |
+//! | `page_log` | keeps the page events, and tells those of slabs from others |
 //! | `births` | puts allocations of new slabs where they were decided |
 //! | `identity` | finds the cache of each object |
 //! | `buckets` | tells bucket caches from the kmalloc caches of the same sizes |
@@ -31,6 +32,7 @@ mod coverage;
 mod identity;
 pub mod ledger;
 pub mod op;
+mod page_log;
 mod pages;
 mod pairing;
 pub mod places;
@@ -47,6 +49,8 @@ mod unmarked;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::sync::Arc;
+
 use slubreplay_parsers::capture::{Capture, NodeMemory, SlabSnapshot};
 use slubreplay_parsers::recording::Recording;
 
@@ -56,6 +60,7 @@ use crate::allocators::slub::Rules;
 use crate::allocators::slub::sizing::kmalloc::{self, GfpBits};
 use crate::allocators::slub::sizing::{Kernel, KernelRelease};
 use crate::mem::RecordedSlab;
+use crate::mem::buddy::Traffic;
 pub use caches::{PlannedCache, Sibling, SizingDifference};
 pub use coverage::Coverage;
 use ledger::{Entry, Ledger};
@@ -85,6 +90,14 @@ pub struct Plan {
     /// By cache: the slabs that the kernel made during the trace, in their order, as far as page events
     /// show them.
     pub recorded_slabs: Vec<Vec<RecordedSlab>>,
+    /// Events of the page allocator, with those of slabs marked.
+    pub traffic: Arc<Traffic>,
+    /// Addresses and page frames could be related, so that slabs' pages are known.
+    pub has_frames: bool,
+    /// The trace begins at boot.
+    pub from_boot: bool,
+    /// Allocations of SLAB's own index arrays are among the operations, as in a recording of a SLAB kernel.
+    pub has_index_arrays: bool,
     /// Markers: (operations before it, text).
     pub marks: Vec<(usize, String)>,
     /// Of a recording of SLOB: pages that the kernel had in use, at positions of operations; as far as page events and the first
@@ -182,6 +195,7 @@ pub fn prepare_recorded(recording: &Recording, kernel: &Kernel, recorded: &Recor
     account_losses(recording, &mut ledger);
     let mut plan = assemble::assemble(paired, identified, recording, (kernel, recorded), snapshots, ledger);
     plan.time_range_ns = time_range(recording);
+    plan.has_index_arrays = recorded.allocator == AllocatorKind::Slab;
     plan
 }
 

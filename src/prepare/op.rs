@@ -112,7 +112,8 @@ impl What {
         match self.0 & (Self::ATOMIC | Self::NO_RECLAIM) {
             0 => Caller::Blocking,
             Self::ATOMIC => Caller::Atomic,
-            _ => Caller::NoReclaim,
+            Self::NO_RECLAIM => Caller::NoReclaim,
+            _ => Caller::High,
         }
     }
 
@@ -122,6 +123,7 @@ impl What {
         match caller {
             Caller::Blocking => self,
             Caller::Atomic => Self(self.0 | Self::ATOMIC),
+            Caller::High => Self(self.0 | Self::ATOMIC | Self::NO_RECLAIM),
             Caller::NoReclaim | Caller::NoLock => Self(self.0 | Self::NO_RECLAIM),
         }
     }

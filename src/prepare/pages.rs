@@ -24,6 +24,8 @@ pub(super) struct Span {
     pub(super) object: u32,
     /// Stride of its objects; 0 until an allocation tells it.
     pub(super) stride_bytes: u64,
+    /// Number of the event that allocated its pages, if it is born.
+    pub(super) event: u32,
 }
 
 impl Span {
@@ -47,8 +49,8 @@ pub(super) struct Spans {
     pub(super) spans: Vec<Span>,
     /// The span that a page is in now.
     current: FxHashMap<u64, u32>,
-    /// Blocks allocated during the trace that no object has been seen in yet: order by first page.
-    fresh: FxHashMap<u64, u8>,
+    /// Blocks allocated during the trace that no object has been seen in yet, by first page: order, and number of the event.
+    fresh: FxHashMap<u64, (u8, u32)>,
     /// Page events with an order that no page allocator has.
     pub(super) impossible_orders: u64,
 }
@@ -68,7 +70,7 @@ impl Spans {
     }
 
     /// Takes note of pages that were allocated.
-    pub(super) fn page_alloc(&mut self, event: PageAlloc) {
+    pub(super) fn page_alloc(&mut self, event: PageAlloc, number: u32) {
         let (Some(to_page), Some(pfn)) = (self.frame_to_page, event.pfn) else { return };
         if event.order > MAX_ORDER {
             self.impossible_orders += 1;
@@ -76,7 +78,7 @@ impl Spans {
         }
         let page = pfn.wrapping_add(to_page);
         self.forget(page, event.order);
-        self.fresh.insert(page, event.order);
+        self.fresh.insert(page, (event.order, number));
     }
 
     /// Takes note of pages that were released. If they were a whole slab made during the trace, returns
@@ -93,6 +95,16 @@ impl Spans {
         let number = number.filter(|&span| is_whole(&self.spans[span as usize]))?;
         let start = page << self.page_shift;
         Some((number, start))
+    }
+
+    /// The span that starts at a page frame, or that the frame is in.
+    pub(super) fn at_frame(&self, pfn: u64) -> Option<u32> {
+        self.current.get(&pfn.wrapping_add(self.frame_to_page?)).copied()
+    }
+
+    /// The page frame of a page, if the two could be related.
+    pub(super) fn frame_of(&self, page: u64) -> Option<u64> {
+        Some(page.wrapping_sub(self.frame_to_page?))
     }
 
     fn forget(&mut self, page: u64, order: u8) {
@@ -128,17 +140,17 @@ impl Spans {
         let born = (0..=MAX_ORDER).find_map(|order| {
             let head = page >> order << order;
             // Blocks are aligned by frame, and the direct map by far more than a block.
-            self.fresh.get(&head).filter(|&&found| found >= order && page - head < 1 << found).map(|&found| (head, found))
+            self.fresh.get(&head).filter(|(found, _)| *found >= order && page - head < 1 << found).map(|&found| (head, found))
         });
         let span = self.spans.len() as u32;
         match born {
-            Some((head, order)) => {
-                self.spans.push(Span { page: head, order, is_born: true, object, stride_bytes: 0 });
+            Some((head, (order, event))) => {
+                self.spans.push(Span { page: head, order, is_born: true, object, stride_bytes: 0, event });
                 self.fresh.remove(&head);
                 self.current.extend((head..head.saturating_add(1 << order)).map(|page| (page, span)));
             }
             None => {
-                self.spans.push(Span { page, order: 0, is_born: false, object, stride_bytes: 0 });
+                self.spans.push(Span { page, order: 0, is_born: false, object, stride_bytes: 0, event: 0 });
                 self.current.insert(page, span);
             }
         }
@@ -189,7 +201,7 @@ mod tests {
     }
 
     fn page_alloc(spans: &mut Spans, pfn: u64, order: u8) {
-        spans.page_alloc(PageAlloc { pfn: Some(pfn), gfp_flags: 0, migratetype: 0, order });
+        spans.page_alloc(PageAlloc { pfn: Some(pfn), gfp_flags: 0, migratetype: 0, order }, 0);
     }
 
     #[test]
@@ -197,10 +209,10 @@ mod tests {
         let mut spans = spans();
         let address = |pfn: u64, offset: u64| ((TO_PAGE + pfn) << 12) + offset;
         let old = spans.of(address(8, 16), 0);
-        assert_eq!(spans.spans[old as usize], Span { page: TO_PAGE + 8, order: 0, is_born: false, object: 0, stride_bytes: 0 });
+        assert_eq!(spans.spans[old as usize], Span { page: TO_PAGE + 8, order: 0, is_born: false, object: 0, stride_bytes: 0, event: 0 });
         page_alloc(&mut spans, 8, 2);
         let born = spans.of(address(11, 0), 1);
-        assert_eq!(spans.spans[born as usize], Span { page: TO_PAGE + 8, order: 2, is_born: true, object: 1, stride_bytes: 0 });
+        assert_eq!(spans.spans[born as usize], Span { page: TO_PAGE + 8, order: 2, is_born: true, object: 1, stride_bytes: 0, event: 0 });
         assert_eq!(spans.of(address(9, 0), 2), born);
         let (gone, start) = spans.page_free(8, 2).unwrap();
         assert_eq!((gone, start), (born, address(8, 0)));

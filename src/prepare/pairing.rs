@@ -8,6 +8,7 @@ use slubreplay_parsers::recording::Recording;
 use super::births::Birth;
 use super::ledger::{Entry, Ledger};
 use super::op::{Op, What};
+use super::page_log::PageLog;
 use super::pages::Spans;
 use super::reads::{Positions, Read, Watch, Window};
 use crate::allocators::slub::Caller;
@@ -77,6 +78,8 @@ pub(super) struct Paired {
     pub(super) births: Vec<Birth>,
     /// Slabs made during the trace whose pages went back.
     pub(super) releases: Vec<Release>,
+    /// Events of the page allocator.
+    pub(super) pages: PageLog,
 }
 
 impl Paired {
@@ -122,6 +125,8 @@ impl Setting {
             Some((direct, kswapd)) if gfp & direct == 0 => {
                 if gfp & kswapd == 0 {
                     Caller::NoReclaim
+                } else if gfp & GFP_HIGH != 0 {
+                    Caller::High
                 } else {
                     Caller::Atomic
                 }
@@ -130,6 +135,9 @@ impl Setting {
         }
     }
 }
+
+/// `__GFP_HIGH`: may use part of the reserves. The same in all releases.
+const GFP_HIGH: u32 = 0x20;
 
 /// Marks an operation whose cache is not known yet.
 pub(super) const NO_CACHE: u16 = u16::MAX;
@@ -256,8 +264,18 @@ impl<'a> Pairing<'a> {
                 self.free(event, free);
                 self.seen(event);
             }
-            Body::PageAlloc(page) => self.paired.spans.page_alloc(page),
-            Body::PageFree { pfn, order } => self.page_free(event, pfn, order),
+            Body::PageAlloc(page) => {
+                let number = self.paired.pages.alloc(event, page);
+                self.paired.spans.page_alloc(page, number);
+            }
+            Body::PageFree { pfn, order } => {
+                let number = self.paired.pages.free(event, pfn, order);
+                if let Some(span) = self.paired.spans.at_frame(pfn) {
+                    self.paired.pages.of_span(number, span);
+                }
+                self.page_free(event, pfn, order);
+            }
+            Body::PagePcpuDrain { .. } | Body::PageFreeBatched { .. } | Body::PageExtFrag { .. } => self.paired.pages.other(event),
             Body::Mark(mark) => {
                 self.paired.marks.push(MarkAt { ops: self.paired.ops.len(), mark });
                 self.watch.mark(event, mark);

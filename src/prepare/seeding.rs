@@ -27,6 +27,8 @@ pub struct PlannedSeed {
     pub place: SeedPlace,
     /// The slab in the kernel.
     pub slab: Option<KernelSlab>,
+    /// Its first page frame, if it is known.
+    pub pfn: Option<u64>,
     /// CPU that used it first.
     pub cpu: u16,
     /// Its node, if addresses tell; else that of the CPU.
@@ -125,6 +127,7 @@ pub(super) fn rebuild(
                 own: None,
                 place: SeedPlace::NodePartial,
                 slab: places.slab(op.object),
+                pfn: None,
                 cpu: op.cpu,
                 node: paired.spans.node_of(object.ptr),
                 live: Vec::new(),

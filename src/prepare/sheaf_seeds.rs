@@ -530,6 +530,7 @@ impl Fill<'_> {
             own: None,
             place,
             slab: None,
+            pfn: None,
             cpu: 0,
             node: None,
             live: Vec::new(),

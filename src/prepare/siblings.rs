@@ -295,6 +295,7 @@ pub(super) fn stand_ins(
             own: None,
             place: SeedPlace::NodePartial,
             slab: None,
+            pfn: None,
             cpu: 0,
             node: None,
             live: Vec::new(),

@@ -614,6 +614,7 @@ fn slabs_from_before_the_trace_are_rebuilt() {
         own: None,
         place: SeedPlace::Cpu(2),
         slab: plan.kernel.slab(freed),
+        pfn: Some(1024),
         cpu: 2,
         node: None,
         live: vec![(freed, 0)],

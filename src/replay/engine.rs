@@ -6,7 +6,7 @@ use super::observe::{Observer, Timeline, TimelineSample};
 use super::outcome::{CacheOutcome, Outcome};
 use crate::allocators::slub::{AllocRequest, Cache, Rules, Seed, SheafPlace, SlabView, Slub};
 use crate::allocators::{Allocator, CacheState, Object, SlabId, Topology, Violation};
-use crate::mem::{PageRequest, PageSource};
+use crate::mem::{PageRequest, PageSource, Rights};
 use crate::prepare::{KernelSlab, Op, Plan};
 
 /// How to replay.
@@ -204,8 +204,8 @@ impl<'a, P: PageSource, A: Allocator> Engine<'a, P, A> {
             let cpu = planned.cpu.min(self.setup.topology.cpus() - 1);
             let nodes = self.setup.topology.nodes();
             let node = planned.node.filter(|&node| node < nodes).unwrap_or_else(|| self.setup.topology.node_of(cpu));
-            let request = PageRequest { owner: NO_OWNER, order, cpu, node, this_node_only: false, opportunistic: false };
-            let Some(pages) = self.pages.alloc(request) else { continue };
+            let request = PageRequest { owner: NO_OWNER, order, cpu, node, this_node_only: false, rights: Rights::Reclaim };
+            let Some(pages) = self.pages.seed(request, planned.pfn) else { continue };
             let seed = Seed { pages, free: planned.free.clone(), own: planned.own, place: planned.place };
             let Some(slab) = self.model.seed(number, &seed) else {
                 self.pages.free(pages);
@@ -232,7 +232,16 @@ impl<'a, P: PageSource, A: Allocator> Engine<'a, P, A> {
     /// # Errors
     ///
     /// If a check finds a law of the allocator broken.
-    pub fn run(mut self, observer: &mut dyn Observer) -> Result<(Outcome, Timeline), ReplayError> {
+    pub fn run(self, observer: &mut dyn Observer) -> Result<(Outcome, Timeline), ReplayError> {
+        self.run_on(observer).map(|(outcome, timeline, _)| (outcome, timeline))
+    }
+
+    /// The same; also gives the page source back.
+    ///
+    /// # Errors
+    ///
+    /// If a check finds a law of the allocator broken.
+    pub fn run_on(mut self, observer: &mut dyn Observer) -> Result<(Outcome, Timeline, P), ReplayError> {
         let plan = self.plan;
         let mut moments = Moments::new(plan);
         let mut next_check = self.setup.check_every;
@@ -269,13 +278,15 @@ impl<'a, P: PageSource, A: Allocator> Engine<'a, P, A> {
         }
         observer.progress(position as u64);
         self.outcome.operations = position as u64;
-        Ok(self.finish())
+        let (outcome, timeline) = self.tally_up();
+        Ok((outcome, timeline, self.pages))
     }
 
     /// Does the operation at `position` and returns the position after it.
     #[inline]
     fn step(&mut self, ops: &[Op], position: usize, observer: &mut dyn Observer) -> usize {
         let op = &ops[position];
+        self.pages.advance(op.time_ns, op.cpu);
         if self.model.advance(op.time_ns, op.cpu, &mut self.pages) {
             self.all_slabs_changed();
         }
@@ -429,7 +440,7 @@ impl<'a, P: PageSource, A: Allocator> Engine<'a, P, A> {
         Ok(())
     }
 
-    fn finish(mut self) -> (Outcome, Timeline) {
+    fn tally_up(&mut self) -> (Outcome, Timeline) {
         self.outcome.caches = (0..self.tallies.len())
             .map(|number| {
                 let tally = self.tallies[number];
@@ -449,7 +460,7 @@ impl<'a, P: PageSource, A: Allocator> Engine<'a, P, A> {
                 }
             })
             .collect();
-        (self.outcome, self.timeline)
+        (std::mem::take(&mut self.outcome), std::mem::take(&mut self.timeline))
     }
 }
 

@@ -83,24 +83,22 @@ impl Setting {
         Recorded { allocator: self.allocator, slab: self.slab_machine() }
     }
 
-    /// Replays a plan that was laid out for this setting. `feeds_freelists` says that the allocations of SLAB's own index arrays are
-    /// among the operations, as in a recording of a SLAB kernel.
+    /// Replays a plan that was laid out for this setting; gives the page source back, too.
     ///
     /// # Errors
     ///
     /// If a check finds a law of the allocator broken.
-    pub fn replay(
+    pub fn replay<P: PageSource>(
         &self,
         plan: &Plan,
         setup: &Setup,
-        pages: impl PageSource,
-        feeds_freelists: bool,
+        pages: P,
         observer: &mut dyn Observer,
-    ) -> Result<(Outcome, Timeline), ReplayError> {
+    ) -> Result<(Outcome, Timeline, P), ReplayError> {
         match self.allocator {
-            AllocatorKind::Slub => Engine::new(plan, setup, pages).run(observer),
-            AllocatorKind::Slab => Engine::with(self.slab(plan, feeds_freelists), plan, setup, pages).run(observer),
-            AllocatorKind::Slob => Engine::with(self.slob(plan), plan, setup, pages).run(observer),
+            AllocatorKind::Slub => Engine::new(plan, setup, pages).run_on(observer),
+            AllocatorKind::Slab => Engine::with(self.slab(plan), plan, setup, pages).run_on(observer),
+            AllocatorKind::Slob => Engine::with(self.slob(plan), plan, setup, pages).run_on(observer),
         }
     }
 
@@ -110,13 +108,13 @@ impl Setting {
     ///
     /// If the plan was laid out for another allocator.
     #[must_use]
-    pub fn slab(&self, plan: &Plan, feeds_freelists: bool) -> Slab {
+    pub fn slab(&self, plan: &Plan) -> Slab {
         let machine = self.slab_machine();
         let by_name = |name: &str| plan.caches.iter().position(|cache| cache.name == name);
         let class_cache = |bytes: u32| by_name(&format!("kmalloc-{}", machine.kmalloc_class(bytes)?));
         let caches = plan.caches.iter().map(|cache| {
             let Sibling::Slab(spec) = cache.sibling else { unreachable!("the plan is laid out for SLAB") };
-            let is_off = spec.geometry.index_place == IndexPlace::OffSlab && !feeds_freelists;
+            let is_off = spec.geometry.index_place == IndexPlace::OffSlab && !plan.has_index_arrays;
             (spec, if is_off { class_cache(spec.geometry.freelist_size) } else { None })
         });
         Slab::new(caches, &self.slab_setting(), self.siblings.hz, plan.time_range_ns.0)

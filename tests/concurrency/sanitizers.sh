@@ -16,7 +16,7 @@ under() {
     echo "== ${sanitizer}Sanitizer"
     env RUSTFLAGS="-Zsanitizer=$sanitizer -Cunsafe-allow-abi-mismatch=sanitizer" "$options" CARGO_TARGET_DIR="$target/$sanitizer" \
         cargo +nightly test --locked --no-default-features --lib --target "$host" -- \
-        concurrent::stress replay::threads
+        --test-threads 1 concurrent::stress replay::threads
 }
 
 if cargo +nightly --version >/dev/null 2>&1; then

@@ -10,6 +10,7 @@
 //! | `verify` | the counters of the kernel, cache by cache |
 //! | `captures` | the same on captures outside of the repository, if there are any |
 //! | `agreement` | the slabs that the kernel served objects from, and `verify --explain` |
+//! | `fallback` | order fallback by kernel, trace and model |
 //! | `compare` | the same operations by several kernels |
 //! | `threads` | the concurrent engine: options, agreement with the exact one, Ctrl-C |
 //! | `siblings` | SLAB and SLOB |
@@ -26,6 +27,7 @@ mod cli;
 mod compare;
 mod conservation;
 mod determinism;
+mod fallback;
 mod formats;
 mod info;
 mod oracle;

@@ -6,10 +6,11 @@
 //! | `slab.before`, `slab.after` | all of `/sys/kernel/slab`, see [`snapshot`] |
 //! | `slabinfo.before`, `slabinfo.after` | `/proc/slabinfo`, see [`slabinfo`] |
 //! | `meminfo.*` | of `/proc/meminfo`, the memory in slabs |
-//! | `buddyinfo.*`, … | other `/proc` files at those moments |
+//! | `buddyinfo.*`, `pagetypeinfo.*`, `zoneinfo.*` | free blocks, pageblocks and zones at those moments, see [`pages`] |
 //! | `uname`, `cmdline`, `cpu_possible`, `cpu_online`, `nodes`, `page_size`, `config.gz` | the machine, see [`machine`] |
 
 pub mod machine;
+pub mod pages;
 pub mod slabinfo;
 pub mod snapshot;
 
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::TraceError;
 pub use machine::{Machine, NodeMemory};
+pub use pages::{PageSnapshot, ZonePages};
 pub use slabinfo::SlabinfoFile;
 pub use snapshot::SlabSnapshot;
 
@@ -70,6 +72,27 @@ impl Capture {
             before: snapshot("slab.before")?,
             after: snapshot("slab.after")?,
         })
+    }
+}
+
+impl Capture {
+    /// The page allocator's figures near the start of the recording (`buddyinfo.before` and its siblings); `None` without a
+    /// zoneinfo, which alone tells the extent of the zones. Only who asks for them can stumble over damage in these files.
+    ///
+    /// # Errors
+    ///
+    /// If a file is there but cannot be read or understood.
+    pub fn pages_before(&self) -> Result<Option<PageSnapshot>, TraceError> {
+        PageSnapshot::read(&self.dir, "before")
+    }
+
+    /// The same, near its end.
+    ///
+    /// # Errors
+    ///
+    /// If a file is there but cannot be read or understood.
+    pub fn pages_after(&self) -> Result<Option<PageSnapshot>, TraceError> {
+        PageSnapshot::read(&self.dir, "after")
     }
 }
 

@@ -3,8 +3,10 @@
 mod axis;
 mod contention;
 mod font;
+mod fragmentation;
 mod latency_cdf;
 mod page;
+pub mod pages;
 mod partial_lists;
 mod path_mix;
 mod png;

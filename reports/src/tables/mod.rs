@@ -6,6 +6,7 @@
 mod caches;
 mod counters;
 mod ledger;
+pub mod pages;
 mod paths;
 mod sizing;
 pub mod threads;

@@ -140,12 +140,13 @@ impl Slabs {
     pub(super) fn new_slab<P: Probe>(&self, cpu: u16, request: Request, effort: Effort, probe: &mut P) -> Option<SlabId> {
         let node = request.node.unwrap_or_else(|| self.topology.node_of(cpu));
         let this_node_only = request.node.is_some() && request.this_node_only;
-        let ask =
-            |order: u32, opportunistic| PageRequest { owner: self.owner, order: order as u8, cpu, node, this_node_only, opportunistic };
-        let (pages, objects) = match self.heap.alloc_pages(ask(self.layout.order, true), probe) {
+        let (is_opportunistic, can_fall_back) = (effort == Effort::Opportunistic, self.layout.order > self.layout.min_order);
+        let [first, own] = request.caller.rights_for_slab(is_opportunistic, can_fall_back);
+        let ask = |order: u32, rights| PageRequest { owner: self.owner, order: order as u8, cpu, node, this_node_only, rights };
+        let (pages, objects) = match self.heap.alloc_pages(ask(self.layout.order, first), probe) {
             Some(pages) => (pages, self.layout.objects),
             None => {
-                let pages = self.heap.alloc_pages(ask(self.layout.min_order, effort == Effort::Opportunistic), probe)?;
+                let pages = self.heap.alloc_pages(ask(self.layout.min_order, own), probe)?;
                 probe.count(Counter::OrderFallback, 1);
                 (pages, self.layout.min_objects)
             }

@@ -6,9 +6,9 @@
 use super::cache::{FreelistRequest, SlabCache};
 use super::counters::SlabCounter;
 use super::table::Listed;
-use crate::allocators::slub::AllocRequest;
+use crate::allocators::slub::{AllocRequest, Caller};
 use crate::allocators::{Object, SlabId};
-use crate::mem::{PageRequest, PageSource};
+use crate::mem::{PageRequest, PageSource, Rights};
 
 /// What a page request may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,7 @@ enum Attempt {
     /// This node only, without reclaim and without waking anybody (`gfp_exact_node()`).
     ExactNode,
     /// What the caller lets it.
-    AsCaller { this_node_only: bool },
+    AsCaller { this_node_only: bool, caller: Caller },
 }
 
 impl SlabCache {
@@ -48,7 +48,7 @@ impl SlabCache {
         let local = self.topology.node_of(request.cpu);
         let node = request.node.unwrap_or(local);
         let has_node = usize::from(node) < self.nodes.len();
-        let local_object = if node == local { self.refill(request.cpu, request.this_node_only, pages) } else { None };
+        let local_object = if node == local { self.refill(request, pages) } else { None };
         let object = local_object
             .or_else(|| if has_node && self.numa { self.alloc_node(request.cpu, node, pages) } else { None })
             .or_else(|| if self.numa { self.fallback_alloc(request, pages) } else { None });
@@ -57,7 +57,8 @@ impl SlabCache {
     }
 
     /// `cache_alloc_refill()`: refills the CPU's empty array and takes the top object.
-    fn refill(&mut self, cpu: u16, this_node_only: bool, pages: &mut impl PageSource) -> Option<Object> {
+    fn refill(&mut self, request: AllocRequest, pages: &mut impl PageSource) -> Option<Object> {
+        let AllocRequest { cpu, this_node_only, caller, .. } = request;
         self.count(cpu, SlabCounter::AllocMiss);
         let node = self.topology.node_of(cpu);
         let array = &self.cpus[usize::from(cpu)];
@@ -75,7 +76,7 @@ impl SlabCache {
             self.refill_from_slabs(cpu, node, batch);
         }
         if self.cpus[usize::from(cpu)].entries.is_empty() {
-            let attempt = if self.numa { Attempt::ExactNode } else { Attempt::AsCaller { this_node_only } };
+            let attempt = if self.numa { Attempt::ExactNode } else { Attempt::AsCaller { this_node_only, caller } };
             let slab = self.grow(cpu, node, attempt, pages)?;
             self.take_batch(cpu, slab, batch);
             self.grow_end(cpu, slab);
@@ -126,11 +127,11 @@ impl SlabCache {
     /// `cache_grow_begin()`: a new slab, on no list yet. No lower order is tried.
     fn grow(&mut self, cpu: u16, node: u16, attempt: Attempt, pages: &mut impl PageSource) -> Option<SlabId> {
         let order = self.spec.geometry.gfporder as u8;
-        let (this_node_only, opportunistic) = match attempt {
-            Attempt::ExactNode => (true, true),
-            Attempt::AsCaller { this_node_only } => (this_node_only, false),
+        let (this_node_only, rights) = match attempt {
+            Attempt::ExactNode => (true, Rights::AtOnce),
+            Attempt::AsCaller { this_node_only, caller } => (this_node_only, caller.rights()),
         };
-        let pages = pages.alloc(PageRequest { owner: self.owner, order, cpu, node, this_node_only, opportunistic })?;
+        let pages = pages.alloc(PageRequest { owner: self.owner, order, cpu, node, this_node_only, rights })?;
         let (colour, colour_off) = (self.spec.geometry.colour, self.spec.geometry.colour_off);
         let lists = &mut self.nodes[usize::from(pages.node)];
         let old = lists.colour_next;
@@ -187,7 +188,7 @@ impl SlabCache {
             }
         }
         let local = self.topology.node_of(cpu);
-        let slab = self.grow(cpu, local, Attempt::AsCaller { this_node_only: false }, pages)?;
+        let slab = self.grow(cpu, local, Attempt::AsCaller { this_node_only: false, caller: request.caller }, pages)?;
         let node = self.slabs[slab].pages.node;
         self.grow_end(cpu, slab);
         self.alloc_node(cpu, node, pages)

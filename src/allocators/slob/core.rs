@@ -76,7 +76,7 @@ impl Slob {
     fn ask(&self, owner: u32, request: AllocRequest, order: u8, pages: &mut impl PageSource) -> Option<crate::mem::Pages> {
         let node = request.node.unwrap_or_else(|| self.setting.topology.node_of(request.cpu));
         let this_node_only = request.this_node_only;
-        pages.alloc(PageRequest { owner, order, cpu: request.cpu, node, this_node_only, opportunistic: false })
+        pages.alloc(PageRequest { owner, order, cpu: request.cpu, node, this_node_only, rights: request.caller.rights() })
     }
 
     /// `slob_alloc()`: the first page from the front of the list that has room, else a new one.

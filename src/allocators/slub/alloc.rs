@@ -5,7 +5,7 @@ use super::counters::Counter;
 use super::generation::{CpuPartial, SlowpathCounted};
 use super::node::End;
 use super::slab::{NO_OBJECT, Object, ObjectIndex, Place, SlabId};
-use crate::mem::{PageRequest, PageSource};
+use crate::mem::{PageRequest, PageSource, Rights};
 
 /// What a caller asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +29,31 @@ pub enum Caller {
     NoLock,
     /// Neither reclaim nor wake kswapd: no reclaim bit in its gfp.
     NoReclaim,
-    /// Wake kswapd, but not sleep.
+    /// Wake kswapd, but not sleep (`GFP_NOWAIT`).
     Atomic,
+    /// The same, and use part of the reserves (`GFP_ATOMIC`).
+    High,
     /// Sleep.
     #[default]
     Blocking,
+}
+
+impl Caller {
+    /// What the page allocator may do for it.
+    pub(crate) fn rights(self) -> Rights {
+        match self {
+            Self::NoLock | Self::NoReclaim | Self::Atomic => Rights::NoWait,
+            Self::High => Rights::Atomic,
+            Self::Blocking => Rights::Reclaim,
+        }
+    }
+
+    /// What it may do for a new slab: at the preferred order, then at the minimum order. `opportunistic` is an attempt on a node that
+    /// was only asked for, made by `GFP_NOWAIT`. The reclaim bits are taken away only where there is a lower order to fall back to.
+    pub(crate) fn rights_for_slab(self, opportunistic: bool, can_fall_back: bool) -> [Rights; 2] {
+        let own = if opportunistic { self.rights().min(Rights::NoWait) } else { self.rights() };
+        [if own == Rights::Reclaim && can_fall_back { Rights::AtOnce } else { own }, own]
+    }
 }
 
 impl AllocRequest {
@@ -309,17 +329,17 @@ impl Cache {
     }
 
     /// `allocate_slab()`: the preferred order without effort, then the minimum order with all that the
-    /// caller allows. All callers count `alloc_slab`.
+    /// caller allows. All callers count `alloc_slab`. Attempts on a node that was only asked for are made by `GFP_NOWAIT`.
     pub(super) fn new_slab(&mut self, request: AllocRequest, opportunistic: bool, pages: &mut dyn PageSource) -> Option<SlabId> {
         let node = request.node.unwrap_or_else(|| self.topology.node_of(request.cpu));
         let this_node_only = request.node.is_some() && request.this_node_only;
         let cpu = request.cpu;
-        let ask =
-            |order: u32, opportunistic| PageRequest { owner: self.owner, order: order as u8, cpu, node, this_node_only, opportunistic };
-        let (got, objects) = match pages.alloc(ask(self.layout.order, true)) {
+        let [first, own] = request.caller.rights_for_slab(opportunistic, self.layout.order > self.layout.min_order);
+        let ask = |order: u32, rights| PageRequest { owner: self.owner, order: order as u8, cpu, node, this_node_only, rights };
+        let (got, objects) = match pages.alloc(ask(self.layout.order, first)) {
             Some(got) => (got, self.layout.objects),
             None => {
-                let got = pages.alloc(ask(self.layout.min_order, opportunistic))?;
+                let got = pages.alloc(ask(self.layout.min_order, own))?;
                 self.count(cpu, Counter::OrderFallback);
                 (got, self.layout.min_objects)
             }

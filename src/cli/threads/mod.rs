@@ -27,7 +27,7 @@ pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineA
         return Err(failure(ThreadsError::NoModel { generation }));
     }
     // What both count is compared, so the exact engine goes first; nothing runs beside the workers.
-    let (exact, _) = replay::exactly(&loaded, 0, args.check)?;
+    let (exact, _) = replay::exactly(&loaded, args.pages, 0, args.check)?;
     let setup = setup(on_threads, &loaded);
     let outcome = drive(&loaded, &setup)?;
     let mut figures = convert::threads_input(&args.trace, &loaded, &exact, &outcome, &setup);

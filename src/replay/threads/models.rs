@@ -12,7 +12,7 @@ use super::split::{Share, Shares};
 use super::target::{Caches, Own, Owned, Probed};
 use crate::allocators::concurrent::{Address, Counts, Heap, Memory, Model, NoProbe, Probe, SlabId, Slabs, gauges, validate};
 use crate::allocators::slub::{Seed, SheafPlace};
-use crate::mem::{BoundedPages, PageRequest, PageSource, Pages, RecordedPages};
+use crate::mem::{BoundedPages, PageRequest, PageSource, Pages, RecordedPages, Rights};
 use crate::prepare::{Plan, PlannedSeed};
 
 /// Address space for page frames, in bytes; memory is used as slabs are made. More than machines that traces come from have in slabs.
@@ -164,7 +164,7 @@ fn seed_pages(plan: &Plan, setup: &ThreadsSetup, pages: &mut impl PageSource) ->
         let cpu = planned.cpu.min(topology.cpus() - 1);
         let node = planned.node.filter(|&node| node < topology.nodes()).unwrap_or_else(|| topology.node_of(cpu));
         let order = plan.caches[usize::from(planned.cache)].layout.order as u8;
-        PageRequest { owner: u32::MAX, order, cpu, node, this_node_only: false, opportunistic: false }
+        PageRequest { owner: u32::MAX, order, cpu, node, this_node_only: false, rights: Rights::Reclaim }
     };
     plan.seeds.iter().map(|planned| pages.alloc(request(planned))).collect()
 }

@@ -84,6 +84,7 @@ fn plan(seed: u64, of: (u16, u16), nodes: u16, length: usize) -> Plan {
                 own: Some(number % 2),
                 place,
                 slab: None,
+                pfn: None,
                 cpu: number as u16,
                 node: None,
                 live: vec![(plan.objects, 0)],
@@ -254,7 +255,7 @@ fn memory_that_runs_out_fails_allocations_as_in_the_exact_engine() {
     use crate::mem::RecordedSlab;
     let mut plan = plan(9, (6, 12), 1, 4_000);
     // The first slabs were of order 0 in the recording: the preferred order was refused.
-    let small = RecordedSlab { order: 0, node: None, cpu: None };
+    let small = RecordedSlab::default();
     plan.recorded_slabs[1] = vec![small; 5];
     let setting = Setup {
         rules: Rules::of(release((6, 12))),

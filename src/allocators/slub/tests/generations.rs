@@ -143,7 +143,7 @@ impl Rig {
     /// Slabs with the given numbers of free objects, in this order from the head of the node's list.
     fn list_on(&mut self, node: u16, free: &[u16]) -> Vec<SlabId> {
         let order = self.cache.layout.order as u8;
-        let request = PageRequest { owner: 0, order, cpu: 0, node, this_node_only: false, opportunistic: false };
+        let request = PageRequest { owner: 0, order, cpu: 0, node, this_node_only: false, rights: crate::mem::Rights::Reclaim };
         let mut seed = |&free: &u16| {
             let pages = self.pages.alloc(request).unwrap();
             self.cache.seed(&Seed { pages, free: (0..free).collect(), own: None, place: SeedPlace::NodePartial })

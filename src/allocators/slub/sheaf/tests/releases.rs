@@ -66,7 +66,7 @@ fn an_empty_slab_not_reached_is_discarded() {
                 min_partial,
                 ..layout
             });
-            let request = PageRequest { owner: 0, order: 0, cpu: 0, node: 0, this_node_only: false, opportunistic: false };
+            let request = PageRequest { owner: 0, order: 0, cpu: 0, node: 0, this_node_only: false, rights: crate::mem::Rights::Reclaim };
             let small = Seed { pages: pages.alloc(request).unwrap(), free: vec![0, 1], own: None, place: SeedPlace::NodePartial };
             let small = cache.seed(&small);
             let large = seed(&mut cache, 2, 0, &[0, 1, 2, 3, 4, 5, 6, 7])[0].slab;

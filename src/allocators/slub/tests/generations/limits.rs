@@ -156,7 +156,7 @@ fn drained_empty_slabs_are_kept_up_to_the_minimum() {
         assert_eq!(rig.listed(0), last_parked);
         if release != EARLY {
             // Those set aside go last first; the source gives out what it got last.
-            let request = PageRequest { owner: 0, order: 0, cpu: 0, node: 0, this_node_only: false, opportunistic: false };
+            let request = PageRequest { owner: 0, order: 0, cpu: 0, node: 0, this_node_only: false, rights: crate::mem::Rights::Reclaim };
             assert_eq!(rig.pages.alloc(request).unwrap().pfn, frames[3 - kept]);
         }
     }

@@ -1,0 +1,212 @@
+//! The result to read.
+
+use std::fmt::Write;
+
+use slubreplay_reports::format::{bytes, percent, printable, thousands};
+
+use super::super::args::FallbackArgs;
+use super::super::columns::{columns, row};
+use super::Found;
+use crate::fallback::over_time;
+use crate::mem::buddy::{ORDERS, PageSample};
+
+/// Parts of the trace's time that fallbacks are counted in.
+const PARTS: usize = 20;
+
+/// The order that fragmentation is shown for: the largest that SLUB asks for by default.
+const SHOWN_ORDER: u8 = 3;
+
+/// What a cache's predicted fallbacks cost.
+pub(super) struct Cost {
+    /// Objects of a whole slab that one of the least order has no room for.
+    pub(super) objects_lost: u64,
+    /// Memory of these slabs beyond what their objects take in whole ones; below zero if they pack better.
+    pub(super) overhead_bytes: i64,
+}
+
+pub(super) fn cost(found: &Found<'_>, cache: usize) -> Cost {
+    let layout = &found.loaded.plan.caches[cache].layout;
+    let page = i64::from(found.loaded.setting.kernel.machine.page_bytes);
+    let objects = i64::from(layout.objects.max(1));
+    let in_whole = (page << layout.order) * i64::from(layout.min_objects) / objects;
+    let each = (page << layout.min_order) - in_whole;
+    Cost {
+        objects_lost: u64::from(layout.objects.saturating_sub(layout.min_objects)),
+        overhead_bytes: each * found.predicted.caches[cache].fallbacks as i64,
+    }
+}
+
+pub(super) fn render(found: &Found<'_>, args: &FallbackArgs) -> String {
+    let release = found.loaded.setting.kernel.release;
+    let mut text = format!("Order fallback in {}, kernel {release}\n", found.trace(args).display());
+    for note in &found.notes {
+        writeln!(text, "note: {}", printable(note, true)).unwrap_or_default();
+    }
+    by_cache(&mut text, found);
+    when(&mut text, found);
+    fragmentation(&mut text, found);
+    at_the_end(&mut text, found);
+    other_orders(&mut text, found);
+    fit(&mut text, found);
+    text
+}
+
+fn by_cache(text: &mut String, found: &Found<'_>) {
+    let heads =
+        ["cache", "order", "objects", "kernel", "observed", "predicted", "attempts", "no block", "mark", "injected", "failed", "overhead"];
+    let mut rows = vec![heads.map(str::to_owned).to_vec()];
+    let mut sums = [None; 3];
+    for (number, cache) in found.caches() {
+        let counts = found.counts(number);
+        for (sum, count) in sums.iter_mut().zip(counts) {
+            *sum = count.map(|count| sum.unwrap_or(0) + count).or(*sum);
+        }
+        let tries = &found.predicted.caches[number];
+        let [kernel, observed, predicted] = counts.map(optional);
+        let layout = &cache.layout;
+        rows.push(row([
+            &printable(&cache.name, true),
+            &format!("{}>{}", layout.order, layout.min_order),
+            &format!("{}>{}", layout.objects, layout.min_objects),
+            &kernel,
+            &observed,
+            &predicted,
+            &thousands(tries.attempts),
+            &thousands(tries.no_block),
+            &thousands(tries.watermark),
+            &thousands(tries.injected),
+            &thousands(tries.failures),
+            &signed_bytes(cost(found, number).overhead_bytes),
+        ]));
+    }
+    if rows.len() == 1 {
+        text.push_str("\nNo cache fell back to a lower order, in kernel, trace or model.\n");
+        return;
+    }
+    let [kernel, observed, predicted] = sums.map(optional);
+    let empty = String::new();
+    rows.push(row([&"all of these", &empty, &empty, &kernel, &observed, &predicted]).into_iter().chain(vec![String::new(); 6]).collect());
+    writeln!(text, "\nFallbacks by cache\n{}", columns(&rows, 1).trim_end()).unwrap_or_default();
+    text.push_str(
+        "order, objects: of a slab as preferred and after a fallback; kernel: by its counters between the snapshots; observed: by page\n",
+    );
+    text.push_str(
+        "events; predicted, and all that follows: by the model; no block, mark, injected: why the first attempt was refused; failed: the\n",
+    );
+    text.push_str("second too; overhead: memory of the smaller slabs beyond what their objects take in whole ones\n");
+}
+
+/// Observed and predicted fallbacks over the time of the trace.
+fn when(text: &mut String, found: &Found<'_>) {
+    if found.observed.fallbacks.is_empty() && found.predicted.fallbacks.is_empty() {
+        return;
+    }
+    let span = found.loaded.plan.time_range_ns;
+    let seen = over_time(found.observed.fallbacks.iter().map(|fell| fell.time_ns), span, PARTS);
+    let told = over_time(found.predicted.fallbacks.iter().map(|fell| fell.time_ns), span, PARTS);
+    let mut rows = vec![row([&"from (s)", &"observed", &"predicted"])];
+    let length = (span.1 - span.0.min(span.1)) as f64 / 1e9 / PARTS as f64;
+    for (part, (seen, told)) in seen.iter().zip(&told).enumerate().filter(|(_, (seen, told))| **seen + **told > 0) {
+        rows.push(row([&format!("{:.2}", part as f64 * length), &thousands(*seen), &thousands(*told)]));
+    }
+    writeln!(text, "\nWhen (parts of {length:.2} s, those without any left out)\n{}", columns(&rows, 0).trim_end()).unwrap_or_default();
+}
+
+/// Free blocks and indices at evenly spaced moments.
+fn fragmentation(text: &mut String, found: &Found<'_>) {
+    let samples = &found.predicted.samples;
+    const MOMENTS: usize = 11;
+    if samples.len() < 2 {
+        return;
+    }
+    let start = found.loaded.plan.time_range_ns.0;
+    let heads = ["time (s)", "free", "on CPUs", "unusable"].into_iter().map(str::to_owned);
+    let mut rows: Vec<Vec<String>> = vec![heads.chain((0..ORDERS).map(|order| order.to_string())).collect()];
+    for number in 0..MOMENTS {
+        let PageSample { time_ns, free, parked } = &samples[number * (samples.len() - 1) / (MOMENTS - 1)];
+        let figures = [
+            format!("{:.2}", time_ns.saturating_sub(start) as f64 / 1e9),
+            thousands(free.pages()),
+            thousands(*parked),
+            format!("{:.1}%", free.unusable_index(SHOWN_ORDER) as f64 / 10.0),
+        ];
+        rows.push(figures.into_iter().chain(free.0.iter().map(u64::to_string)).collect());
+    }
+    writeln!(text, "\nFree pages in the model, and free blocks by order\n{}", columns(&rows, 0).trim_end()).unwrap_or_default();
+    writeln!(
+        text,
+        "on CPUs: pages on their own lists, not counted as free; unusable: share of the free pages in blocks below order {SHOWN_ORDER}"
+    )
+    .unwrap_or_default();
+}
+
+fn at_the_end(text: &mut String, found: &Found<'_>) {
+    let Some(end) = &found.end else { return };
+    let heads = ["", "free"].into_iter().map(str::to_owned);
+    let mut rows: Vec<Vec<String>> = vec![heads.chain((0..ORDERS).map(|order| order.to_string())).collect()];
+    for (who, free) in [("kernel", &end.kernel), ("model", &end.model.free)] {
+        rows.push([who.to_owned(), thousands(free.pages())].into_iter().chain(free.0.iter().map(u64::to_string)).collect());
+    }
+    writeln!(text, "\nFree blocks by order at the second snapshot\n{}", columns(&rows, 1).trim_end()).unwrap_or_default();
+    let (kernel, model) = (end.kernel.pages() as f64, end.model.free.pages() as f64);
+    if kernel > 0.0 {
+        writeln!(text, "free pages differ by {}", percent((model - kernel).abs() / kernel)).unwrap_or_default();
+    }
+}
+
+fn other_orders(text: &mut String, found: &Found<'_>) {
+    if found.others.is_empty() {
+        return;
+    }
+    let heads = ["slab_max_order", "caches changed", "high-order", "fallbacks", "failed", "slab peak", "slab end"];
+    let mut rows = vec![heads.map(str::to_owned).to_vec()];
+    for other in &found.others {
+        let recorded = if other.is_recorded { " (recorded)" } else { "" };
+        rows.push(row([
+            &format!("{}{recorded}", other.max_order),
+            &thousands(other.changed),
+            &thousands(other.high_order),
+            &thousands(other.fallbacks),
+            &thousands(other.failures),
+            &bytes(other.slab_bytes_peak),
+            &bytes(other.slab_bytes_end),
+        ]));
+    }
+    writeln!(text, "\nWith another slab_max_order, in the model\n{}", columns(&rows, 1).trim_end()).unwrap_or_default();
+    text.push_str(
+        "high-order: requests for more than one page; slabs are placed by the lists' rules here, so that figures compare with each other\n",
+    );
+}
+
+/// How far model and recording went together.
+fn fit(text: &mut String, found: &Found<'_>) {
+    let (traffic, counts) = (&found.predicted.traffic, &found.predicted.counts);
+    let rows = [
+        row([&"free at the start, never touched by the trace", &thousands(found.machine.start.untouched), &"pages"]),
+        row([&"slabs where the kernel had them", &thousands(counts.slabs_as_recorded), &""]),
+        row([&"slabs elsewhere", &thousands(counts.slabs_by_rules), &""]),
+        row([&"slabs that only reclaim could have met", &thousands(counts.reclaimed), &format!("{} from nowhere", counts.invented)]),
+        row([&"frees of slabs from nowhere", &thousands(counts.foreign_frees), &""]),
+        row([&"others' allocations where recorded", &thousands(traffic.placed), &""]),
+        row([&"others' allocations elsewhere", &thousands(traffic.displaced), &format!("{} not at all", traffic.lost)]),
+        row([&"others' frees", &thousands(traffic.freed), &format!("{} ignored", traffic.ignored_frees)]),
+        row([
+            &"pages returned from CPUs' lists",
+            &thousands(traffic.drained),
+            &format!("{} of another block, {} ignored", thousands(traffic.exchanged_drains), thousands(traffic.ignored_drains)),
+        ]),
+        row([&"pageblocks claimed as recorded", &thousands(traffic.claimed), &""]),
+        row([&"pages moved by compaction", &thousands(traffic.moved), &format!("{} nowhere", traffic.moved_nowhere)]),
+        row([&"pages taken without an event", &thousands(traffic.unseen), &format!("{} ignored", traffic.ignored_unseen)]),
+    ];
+    writeln!(text, "\nModel and recording\n{}", columns(&rows, 1).trim_end()).unwrap_or_default();
+}
+
+fn optional(count: Option<u64>) -> String {
+    count.map_or_else(|| "-".to_owned(), thousands)
+}
+
+fn signed_bytes(value: i64) -> String {
+    let sign = if value < 0 { "-" } else { "" };
+    format!("{sign}{}", bytes(value.unsigned_abs()))
+}
