@@ -369,7 +369,7 @@ mod tests {
         let counted = |counts: &[u64]| [Histogram { node: 0, kind: ZoneKind::Dma32, free: FreeBlocks::counted(counts), pages: None }];
         // One block of four known pages, one of one known page: nothing else was free.
         let start = Start::recorded(&spec, &events, &counted(&[1, 0, 1]), 10, true);
-        assert_eq!((start.free, start.untouched), (Vec::from([8..9]), 0));
+        assert_eq!((start.free, start.untouched), (std::iter::once(8..9).collect(), 0));
         // A block of 1024 pages is where five are known to have been free, the others in the longest stretch that is left.
         let start = Start::recorded(&spec, &events, &counted(&[1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1]), 10, true);
         assert_eq!((start.free, start.untouched), (vec![0..16, 20..1033], 1024 - 5 + 9));

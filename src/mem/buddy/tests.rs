@@ -183,7 +183,7 @@ fn rights_decide_at_the_watermark() {
     let marks = Marks { min: 800, low: 1000, high: 1200, managed: 2048, ..Marks::default() };
     let spec = PageSpec { zones: vec![ZoneSpec { marks, ..spec(2048).zones[0].clone() }], ..spec(2048) };
     let free_pages = |free: u64| {
-        let start = Start { free: Vec::from([0..free]), ..Start::default() };
+        let start = Start { free: std::iter::once(0..free).collect(), ..Start::default() };
         let ask = |rights| {
             let mut model = PageModel::new(&spec, &start, vec![owner(3, false)], Traffic::default());
             let got = model.alloc(request(3, 0, rights)).is_some();
