@@ -36,15 +36,15 @@ impl Question<'_> {
     /// The page allocator at the start.
     #[must_use]
     pub fn pages(&self) -> PageModel {
-        PageModel::new(
-            &self.machine.spec,
-            &self.machine.start,
-            self.owners.clone(),
-            self.plan.traffic.of_others(&self.machine.start.unseen),
-        )
-        .placing(self.placement, self.plan.recorded_slabs.iter().cloned())
-        .failing(self.fail)
-        .sampling(self.sample_at.clone())
+        let others = self.plan.traffic.with(&self.machine.start.unseen);
+        let pages = PageModel::new(&self.machine.spec, &self.machine.start, self.owners.clone(), others)
+            .placing(self.placement, self.plan.recorded_slabs.iter().cloned())
+            .failing(self.fail)
+            .sampling(self.sample_at.clone());
+        match self.placement {
+            Placement::Recorded => pages.refilling(self.plan.traffic.events()),
+            Placement::ByRules => pages,
+        }
     }
 }
 

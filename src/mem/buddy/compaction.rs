@@ -11,19 +11,29 @@ pub(super) struct FreeScanner {
     passed: usize,
     /// Free pages that were isolated and not used yet, the next one last.
     isolated: Vec<u32>,
+    /// Orders below the largest one searched for at which the last search succeeded (`search_order`).
+    lower: u8,
+    /// When a page was moved last.
+    moved_ns: u64,
 }
 
-/// Order that free lists are searched from: compaction is woken for orders up to the largest that is not costly.
-const SEARCH_ORDER: u8 = 3;
+/// Blocks of a list that the search looks at: `freelist_scan_limit()` halved, and more in the first search of a run.
+const SCAN_LIMIT: usize = 16;
 
-/// Blocks of a list that the search looks at (`freelist_scan_limit()`).
-const SCAN_LIMIT: usize = 32;
+/// After such a pause it is another run of compaction that moves pages.
+const RUN_GAP_NS: u64 = 10_000_000;
 
 impl Zone {
-    /// The next free page to move another one to at this moment. It is taken out of the free blocks.
-    pub(super) fn scan_for_target(&mut self, now_ns: u64) -> Option<u32> {
+    /// The next free page to move another one, that at `source`, to at this moment. It is taken out of the free blocks.
+    pub(super) fn scan_for_target(&mut self, source: u32, now_ns: u64) -> Option<u32> {
+        let is_new_run = now_ns.saturating_sub(self.free_scanner.moved_ns) > RUN_GAP_NS;
+        self.free_scanner.moved_ns = now_ns;
+        if is_new_run {
+            self.free_scanner.lower = 0;
+        }
         if self.free_scanner.isolated.is_empty() {
-            let (head, order) = self.search_lists(now_ns).or_else(|| self.scan_pageblocks(now_ns))?;
+            let found = self.search_lists(source, is_new_run, now_ns).or_else(|| self.scan_pageblocks(now_ns));
+            let (head, order) = found?;
             self.take_at(head, order);
             // Isolated pages are not free, whether or not they are used then.
             self.free_scanner.isolated.extend((head..head + (1 << order)).rev());
@@ -32,27 +42,42 @@ impl Zone {
         self.free_scanner.isolated.pop()
     }
 
-    /// `fast_isolate_freepages()`: a block near the end of the zone, in its last quarter if there is one, in its upper half else.
-    fn search_lists(&self, now_ns: u64) -> Option<(u32, u8)> {
-        let frames = self.frames.len() as u32;
-        let (quarter, half) = (frames - frames / 4, frames / 2);
-        (0..=SEARCH_ORDER).rev().find_map(|order| {
+    /// `fast_isolate_freepages()`: a block in the last quarter of what lies between the two scanners if there is one, in the upper half of it
+    /// else. Compaction that is woken because blocks of other types were taken wants a whole pageblock (`balance_pgdat()`): the search begins
+    /// just below that order, then where it succeeded last, and goes round.
+    fn search_lists(&mut self, source: u32, is_first: bool, now_ns: u64) -> Option<(u32, u8)> {
+        let end = ((self.pageblocks.len() - self.free_scanner.passed.min(self.pageblocks.len())) as u32) << self.pageblock_order;
+        let distance = end.saturating_sub(source);
+        let start_of = |share: u32| (end - distance / share) >> self.pageblock_order << self.pageblock_order;
+        let (quarter, half) = (start_of(4), start_of(2));
+        let mut limit = if is_first { 1 << self.pageblock_order >> 1 } else { SCAN_LIMIT };
+        let orders = self.pageblock_order;
+        for round in 0..orders {
+            let lower = (self.free_scanner.lower + round) % orders;
+            let order = orders - 1 - lower;
             let mut at = self.lists[usize::from(order)][usize::from(MOVABLE)].tail;
             let mut best = None;
-            for _ in 0..SCAN_LIMIT {
-                if at == NONE {
-                    break;
-                }
+            let mut scanned = 0;
+            while at != NONE && scanned < limit {
+                scanned += 1;
                 if at >= half && best.is_none_or(|best| at > best) && self.stays_free(at, order, now_ns) {
                     best = Some(at);
                     if at >= quarter {
+                        self.free_scanner.lower = lower;
                         break;
                     }
+                    limit /= 2;
                 }
                 at = self.frames[at as usize].prev;
             }
-            best.map(|head| (head, order))
-        })
+            if let Some(head) = best {
+                return Some((head, order));
+            }
+            if scanned >= limit {
+                limit = (limit / 2).max(1);
+            }
+        }
+        None
     }
 
     /// `isolate_freepages()`: down from the last pageblock, and anew from there when it has come to the first. Blocks of a pageblock or
@@ -95,8 +120,8 @@ impl Zone {
         self.is_used(frame) && self.frames[frame as usize].cpu == TARGET
     }
 
-    /// True if the recording does not show a block as free after this moment.
+    /// True if the recording does not show that a block is free until some later moment.
     fn stays_free(&self, head: u32, order: u8, now_ns: u64) -> bool {
-        (head..head + (1 << order)).all(|frame| self.last_free_ns.get(frame as usize).is_none_or(|&last| last <= now_ns))
+        (head..head + (1 << order)).all(|frame| !self.later.shows_free(frame, now_ns))
     }
 }

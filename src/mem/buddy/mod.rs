@@ -6,10 +6,13 @@
 //! | `zone` | frames and free blocks of a zone; splitting and merging |
 //! | `fallback` | taking pages of another migrate type |
 //! | `pcp` | per-CPU lists |
+//! | `refills` | what they were refilled with, as a recording shows it |
 //! | `compaction` | where pages go that compaction moved |
+//! | `later` | what a recording shows of a frame after a moment |
 //! | `marks` | watermarks and their boost |
 //! | `request` | a slab's request: the walks over the zones |
 //! | `traffic` | everybody else's pages, as a recording has them |
+//! | `vacant` | where pages go whose recorded place is taken |
 //! | `start` | the free blocks at the start |
 //! | `aged` | or a machine of a given size, fragmented to a degree |
 //! | `inject` | failures like those of `fail_page_alloc` |
@@ -26,11 +29,14 @@ mod compaction;
 mod fallback;
 mod index;
 mod inject;
+mod later;
 mod marks;
 mod pcp;
+mod refills;
 mod request;
 mod start;
 mod traffic;
+mod vacant;
 mod validate;
 mod zone;
 
@@ -55,6 +61,7 @@ pub use zone::{MAX_ORDER, ORDERS, ZoneKind};
 
 use self::inject::Injector;
 use self::pcp::{CpuLists, Rules};
+use self::refills::Refills;
 use self::zone::Zone;
 use super::{PageRequest, PageSource, Pages, RecordedSlab};
 
@@ -225,6 +232,18 @@ impl PageModel {
         self
     }
 
+    /// CPUs' lists are refilled with what these events show, of slabs and others: those of the whole recording.
+    #[must_use]
+    pub fn refilling(mut self, events: &[PageEvent]) -> Self {
+        let max_order = if self.rules.pcp > PcpRule::Single { pcp::MAX_PCP_ORDER } else { 0 };
+        for zone in &mut self.zones {
+            let own = events.iter().filter(|event| zone.place(event.pfn, 0).is_some());
+            zone.refills = Refills::follow(own, max_order);
+            zone.begin_recorded();
+        }
+        self
+    }
+
     /// Slabs' requests fail like this, too.
     #[must_use]
     pub fn failing(mut self, fail: Option<FailPages>) -> Self {
@@ -290,6 +309,9 @@ impl PageModel {
     }
 
     fn keep_sample(&mut self, time_ns: u64) {
+        if std::env::var("DBG").is_ok_and(|d| !d.is_empty()) {
+            for z in &self.zones { for f in 0..z.frames.len() as u32 { if let Some(o) = z.free_order(f) && o >= 2 { eprintln!("BLK {:.4} {} {} type {}", time_ns as f64 / 1e9, z.pfn(f), o, z.frames[f as usize].list); } } }
+        }
         self.samples.push(PageSample { time_ns, free: self.free_blocks(), parked: self.parked() });
     }
 }

@@ -5,6 +5,7 @@
 //! the CPU that asks has such blocks but the zone has none. The list of 2 MiB pages is left out: no slab uses that order.
 
 use super::fallback::{Fallback, Stage};
+use super::refills::Next;
 use super::zone::{End, List, RECLAIMABLE, TYPES, Zone};
 
 /// How a kernel keeps per-CPU lists.
@@ -19,7 +20,7 @@ pub enum PcpRule {
 }
 
 /// Largest order kept on the lists since 5.14 (`PAGE_ALLOC_COSTLY_ORDER`).
-const MAX_PCP_ORDER: u8 = 3;
+pub(super) const MAX_PCP_ORDER: u8 = 3;
 
 /// Most that refills and returns grow by, as a power of two (`CONFIG_PCP_BATCH_SCALE_MAX`).
 const BATCH_SCALE_MAX: u32 = 5;
@@ -125,7 +126,7 @@ impl Zone {
 
     /// `rmqueue_pcplist()`: a block from the CPU's list, which is refilled first if it is empty. With `wanted`, it is that very block,
     /// if it is free: the recorded kernel's list had it, so the model's gives back what it has in its stead.
-    pub(super) fn take_by_list(&mut self, cpu: u16, order: u8, of_type: u8, wanted: Option<u32>, rules: Rules) -> Option<u32> {
+    pub(super) fn take_by_list(&mut self, cpu: u16, order: u8, of_type: u8, wanted: Option<u32>, rules: Rules, now_ns: u64) -> Option<u32> {
         if let Some(frame) = wanted
             && self.parked_order(frame) == Some(order)
         {
@@ -133,8 +134,11 @@ impl Zone {
             self.taken(cpu, rules);
             return Some(frame);
         }
-        if self.list(cpu, order, of_type).count == 0 {
-            self.refill(cpu, order, of_type, rules);
+        let list = (cpu, order, of_type);
+        let is_refilled = wanted.filter(|&frame| self.block_around(frame).is_some_and(|(_, larger)| larger >= order));
+        let is_refilled = is_refilled.filter(|&frame| self.refills.leaves(list, self.pfn(frame), now_ns));
+        if is_refilled.is_some() || self.list(cpu, order, of_type).count == 0 {
+            self.refill(list, is_refilled, rules, now_ns);
         }
         let head = self.list(cpu, order, of_type).head;
         let head = (head != super::zone::NONE).then_some(head);
@@ -167,14 +171,31 @@ impl Zone {
         }
     }
 
-    /// `nr_pcp_alloc()` and `rmqueue_bulk()`: takes blocks from the zone, each put behind the one before.
-    fn refill(&mut self, cpu: u16, order: u8, of_type: u8, rules: Rules) {
-        let blocks = self.refill_blocks(cpu, order, rules);
+    /// `nr_pcp_alloc()` and `rmqueue_bulk()`: takes blocks from the zone, each put behind the one before. They are those that the recording
+    /// shows, `first` before all, or else what the rules give.
+    fn refill(&mut self, list: (u16, u8, u8), first: Option<u32>, rules: Rules, now_ns: u64) {
+        let (cpu, order, of_type) = list;
+        let mut left = self.refill_blocks(cpu, order, rules);
         let mut stage = Stage::default();
-        for _ in 0..blocks {
-            let Some(frame) = self.take(order, of_type, false, rules.fallback, &mut stage) else { break };
+        let mut first = first;
+        loop {
+            let shown = match first.take() {
+                Some(frame) => Some(frame),
+                None => match self.refills.next(list, now_ns, left == 0) {
+                    Next::Block(pfn) => self.place(pfn, order),
+                    // The recorded kernel did not refill the list here: what the model gets is its own affair.
+                    Next::NoMore if self.list(cpu, order, of_type).count > 0 => break,
+                    Next::NoMore | Next::Unknown => None,
+                },
+            };
+            let shown = shown.filter(|&frame| self.take_at(frame, order));
+            if shown.is_none() && left == 0 {
+                break;
+            }
+            let Some(frame) = shown.or_else(|| self.take(order, of_type, false, rules.fallback, &mut stage)) else { break };
             self.park(frame, order, of_type, cpu, End::Tail);
             self.mark_refilled(frame);
+            left = left.saturating_sub(1);
         }
     }
 

@@ -77,12 +77,12 @@ impl PageModel {
     /// Takes a block of a zone, or at `wanted` if that is free and large enough.
     fn take_for_slab(&mut self, zone: usize, request: PageRequest, of_type: u8, wanted: Option<u64>) -> Option<Pages> {
         let order = request.order;
-        let at = wanted.and_then(|pfn| self.gather(pfn, order));
+        let at = wanted.and_then(|pfn| self.gather(pfn, order)).or_else(|| wanted.and_then(|_| self.vacant(order)));
         let (zone, frame) = at.map_or((zone, None), |(zone, frame)| (zone, Some(frame)));
         let taken = self.take_block(zone, request.cpu, order, of_type, frame)?;
         let of_zone = &mut self.zones[zone];
         of_zone.mark_used(taken, order, of_type);
-        let is_as_recorded = frame == Some(taken);
+        let is_as_recorded = frame == Some(taken) && wanted == Some(of_zone.pfn(taken));
         self.counts.slabs_as_recorded += u64::from(is_as_recorded);
         self.counts.slabs_by_rules += u64::from(!is_as_recorded);
         Some(Pages { pfn: of_zone.pfn(taken), order, node: of_zone.node })
@@ -90,10 +90,10 @@ impl PageModel {
 
     /// A block by way of the CPU's list or, for orders that have none, from the zone: it is `wanted` if that is given and free.
     pub(super) fn take_block(&mut self, zone: usize, cpu: u16, order: u8, of_type: u8, wanted: Option<u32>) -> Option<u32> {
-        let (rules, zone) = (self.rules, &mut self.zones[zone]);
+        let (rules, now_ns, zone) = (self.rules, self.now_ns, &mut self.zones[zone]);
         let cpu = cpu.min(zone.pcp.len() as u16 - 1);
         if rules.on_lists(order) {
-            return zone.take_by_list(cpu, order, of_type, wanted, rules);
+            return zone.take_by_list(cpu, order, of_type, wanted, rules, now_ns);
         }
         match wanted {
             Some(frame) if zone.take_at(frame, order) => Some(frame),
@@ -190,5 +190,6 @@ impl PageModel {
             let of_type = zone.type_of(frame).min(super::zone::TYPES as u8 - 1);
             zone.free_block(frame, order, of_type);
         }
+        zone.perhaps_vacant(frame, order);
     }
 }

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::later::Later;
 use super::traffic::{PageEvent, PageEventKind};
 use super::zone::{End, MAX_ORDER, MOVABLE, ORDERS, TYPES};
 use super::{FreeBlocks, PageModel, PageSpec, ZoneKind, ZoneSpec};
@@ -34,9 +35,9 @@ pub struct Start {
     pub untouched: u64,
     /// Pages taken without an event, each just after it was last free for certain.
     pub unseen: Vec<PageEvent>,
-    /// If compaction moved pages: by zone and frame, when the last event shows that the frame was free. What compaction moves to a frame
-    /// stays there without an event, so that it can only go where none comes later.
-    pub last_free_ns: Vec<Vec<u64>>,
+    /// If compaction moved pages: by zone, what is seen of its frames later. What compaction moves to a frame is put there without an event, so
+    /// that it can only go where the next one does not show the frame as free.
+    pub later: Vec<Later>,
 }
 
 /// What is known of a page at a moment.
@@ -105,8 +106,7 @@ impl Start {
         }
         self.unseen.append(&mut pages.unseen);
         let has_moves = events.iter().any(|event| event.kind == PageEventKind::Migrate);
-        let last_free = if has_moves { pages.records.iter().map(|record| record.last_free_ns).collect() } else { Vec::new() };
-        self.last_free_ns.push(last_free);
+        self.later.push(if has_moves { Later::of(events, base, frames) } else { Later::default() });
     }
 }
 
@@ -125,8 +125,6 @@ struct Record {
     /// Its last event before the kernel counted, and its last event.
     then_ns: u64,
     last_ns: u64,
-    /// Its last event before which it was free.
-    last_free_ns: u64,
     /// CPU of its last event.
     cpu: u16,
     /// Pages moved by compaction before that.
@@ -158,7 +156,6 @@ impl Pages {
             has_event_after: false,
             then_ns: 0,
             last_ns: 0,
-            last_free_ns: 0,
             cpu: 0,
             moved: 0,
         };
@@ -209,9 +206,6 @@ impl Pages {
             if !record.has_event_after {
                 (record.has_event_after, record.is_free_after) = (true, before == Known::Free);
             }
-        }
-        if before == Known::Free {
-            record.last_free_ns = event.time_ns;
         }
         (record.now, record.last_ns, record.cpu, record.moved) = (after, event.time_ns, event.cpu, moved);
     }
@@ -291,8 +285,8 @@ fn find_blocks(records: &[Record], counted: &FreeBlocks, mut untouched: u64) -> 
             if wanted == 0 {
                 break;
             }
-            if unknown <= untouched {
-                (wanted, untouched) = (wanted - 1, untouched - unknown);
+            if unknown <= untouched || unknown < u64::from(known) {
+                (wanted, untouched) = (wanted - 1, untouched.saturating_sub(unknown));
                 found[block << order..(block + 1) << order].fill(true);
             }
         }
@@ -329,8 +323,8 @@ fn first_types(spec: &PageSpec, events: &[PageEvent]) -> Vec<(u64, u8)> {
 impl PageModel {
     /// Puts the free blocks of the start on their lists, in ascending order, as booting does.
     pub(super) fn lay_out(&mut self, start: &Start) {
-        for (zone, last_free_ns) in self.zones.iter_mut().zip(&start.last_free_ns) {
-            zone.last_free_ns.clone_from(last_free_ns);
+        for (zone, later) in self.zones.iter_mut().zip(&start.later) {
+            zone.later.clone_from(later);
         }
         for &(pfn, of_type) in &start.types {
             if let Some((zone, frame)) = self.find(pfn, 0) {

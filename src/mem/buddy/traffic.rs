@@ -104,12 +104,12 @@ impl Traffic {
         Self { events, has_drains }
     }
 
-    /// The same without the pages of slabs, and with what was taken without events, in the order of time.
+    /// The same with what was taken without events, in the order of time.
     #[must_use]
-    pub fn of_others(&self, unseen: &[PageEvent]) -> Self {
+    pub fn with(&self, unseen: &[PageEvent]) -> Self {
         let mut unseen = unseen.iter().copied().peekable();
         let mut events = Vec::with_capacity(self.events.len() + unseen.len());
-        for event in self.events.iter().filter(|event| !event.is_slab) {
+        for event in &self.events {
             // What was taken unseen comes after all events of its moment.
             while let Some(taken) = unseen.next_if(|taken| taken.time_ns < event.time_ns) {
                 events.push(taken);
@@ -177,21 +177,42 @@ impl PageModel {
 
     #[inline]
     fn pass(&mut self, event: PageEvent) {
+        if matches!(event.kind, PageEventKind::Free | PageEventKind::Migrate)
+            && let Some((zone, frame)) = self.find(event.pfn, event.order)
+        {
+            self.zones[zone].recorded_as_freed(frame, event.order);
+        }
         match event.kind {
-            PageEventKind::Alloc => self.recorded_alloc(event),
+            // The model makes its slabs itself.
+            PageEventKind::Alloc if event.is_slab => self.now_recorded(event),
+            _ if event.is_slab => {}
+            PageEventKind::Alloc => {
+                self.recorded_alloc(event);
+                self.now_recorded(event);
+            }
             PageEventKind::Free => self.recorded_free(event),
             PageEventKind::Drain => self.recorded_drain(event),
             PageEventKind::Migrate => {
-                self.recorded_move();
+                self.recorded_move(event);
                 self.recorded_free(event);
             }
-            PageEventKind::Unseen => self.taken_unseen(event),
+            PageEventKind::Unseen => {
+                self.taken_unseen(event);
+                self.now_recorded(event);
+            }
             PageEventKind::Claim => {
                 if let (Some((zone, frame)), Some(of_type)) = (self.find(event.pfn, 0), listed_type(event)) {
                     self.zones[zone].relabel(frame, of_type);
                     self.traffic_counts.claimed += 1;
                 }
             }
+        }
+    }
+
+    /// The recording has the pages of an event in use from now on.
+    fn now_recorded(&mut self, event: PageEvent) {
+        if let Some((zone, frame)) = self.find(event.pfn, event.order) {
+            self.zones[zone].recorded_in_use(frame, event.order);
         }
     }
 
@@ -210,16 +231,7 @@ impl PageModel {
             }
             return;
         }
-        let recorded = self.find(event.pfn, 0).map(|(zone, _)| zone);
-        let zones = recorded.into_iter().chain((0..self.zones.len()).rev());
-        let mut taken = None;
-        for zone in zones {
-            if let Some(frame) = self.take_block(zone, event.cpu, event.order, of_type, None) {
-                taken = Some((zone, frame));
-                break;
-            }
-        }
-        let Some((zone, frame)) = taken else {
+        let Some((zone, frame)) = self.take_elsewhere(event, of_type) else {
             self.traffic_counts.lost += 1;
             return;
         };
@@ -227,6 +239,16 @@ impl PageModel {
         self.zones[zone].mark_used(frame, event.order, of_type);
         let pfn = self.zones[zone].pfn(frame);
         self.moved.extend((0..1 << event.order).map(|page| (event.pfn + page, pfn + page)));
+    }
+
+    /// A block in place of the recorded one, which is taken.
+    fn take_elsewhere(&mut self, event: PageEvent, of_type: u8) -> Option<(usize, u32)> {
+        if let Some((zone, frame)) = self.vacant(event.order) {
+            return Some((zone, self.take_block(zone, event.cpu, event.order, of_type, Some(frame))?));
+        }
+        let recorded = self.find(event.pfn, 0).map(|(zone, _)| zone);
+        let mut zones = recorded.into_iter().chain((0..self.zones.len()).rev());
+        zones.find_map(|zone| Some((zone, self.take_block(zone, event.cpu, event.order, of_type, None)?)))
     }
 
     /// Where a recorded block is in the model.
@@ -256,10 +278,11 @@ impl PageModel {
     }
 
     /// A page that compaction moves needs a free one to go to. Where it was found does not show.
-    fn recorded_move(&mut self) {
+    fn recorded_move(&mut self, event: PageEvent) {
         self.traffic_counts.moved += 1;
-        for number in (0..self.zones.len()).rev() {
-            if let Some(frame) = self.zones[number].scan_for_target(self.now_ns) {
+        // It stays in its zone.
+        if let Some((number, source)) = self.find(event.pfn, 0) {
+            if let Some(frame) = self.zones[number].scan_for_target(source, self.now_ns) {
                 self.zones[number].mark_target(frame);
                 self.targets.push_back((number, frame));
                 return;

@@ -5,8 +5,11 @@
 //! free blocks are buddies that could be merged.
 
 use super::compaction::FreeScanner;
+use super::later::Later;
 use super::marks::Marks;
 use super::pcp::CpuLists;
+use super::refills::Refills;
+use super::vacant::Recorded;
 
 /// Largest order of a block (`MAX_PAGE_ORDER`).
 pub const MAX_ORDER: u8 = 10;
@@ -155,8 +158,12 @@ pub(super) struct Zone {
     /// Pageblocks and lists always agree (6.12 and later).
     pub(super) lists_follow_pageblocks: bool,
     pub(super) free_scanner: FreeScanner,
-    /// By frame: when the recording shows for the last time that it was free ([`super::Start::last_free_ns`]).
-    pub(super) last_free_ns: Vec<u64>,
+    /// What the recording has in use.
+    pub(super) recorded: Recorded,
+    /// What lists were refilled with, as far as a recording shows it.
+    pub(super) refills: Refills,
+    /// What the recording shows of frames later, if compaction moved pages.
+    pub(super) later: Later,
 }
 
 impl Zone {
@@ -186,7 +193,9 @@ impl Zone {
             pcp,
             lists_follow_pageblocks: true,
             free_scanner: FreeScanner::default(),
-            last_free_ns: Vec::new(),
+            recorded: Recorded::default(),
+            refills: Refills::default(),
+            later: Later::default(),
         }
     }
 
