@@ -125,11 +125,12 @@ fn zone_of_trace(plan: &Plan) -> ZoneSpec {
     ZoneSpec { node: 0, kind: ZoneKind::Normal, start_pfn: 1, end_pfn, marks: Marks { managed: end_pfn - 1, ..Marks::default() } }
 }
 
-/// When a snapshot was read, as far as the trace shows it: the first is number 0.
+/// When the files of a snapshot were read, else its slab attributes, as far as the trace shows it. The first snapshot is number 0.
 #[must_use]
 pub fn snapshot_ns(plan: &Plan, number: usize) -> Option<u64> {
     let mut begins = plan.marks.iter().filter(|(_, text)| SnapshotMark::parse(text) == Some(SnapshotMark::Begin));
-    begins.nth(number).map(|(ops, _)| mark_ns(plan, *ops))
+    let read_ns = plan.files_read_ns.get(number).copied().flatten();
+    begins.nth(number).map(|(ops, _)| read_ns.unwrap_or_else(|| mark_ns(plan, *ops)))
 }
 
 /// The moment of a marker with so many operations before it.

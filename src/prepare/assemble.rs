@@ -12,7 +12,7 @@ use super::ledger::{Entry, Ledger};
 use super::op::{Op, What};
 use super::pages::Span;
 use super::pairing::{NO_CACHE, Paired};
-use super::reads::Positions;
+use super::reads::{Positions, SnapshotMark};
 use super::seeding::{self, Setting};
 use super::{Plan, Recorded, Snapshots};
 use super::{places, rcu_sheaves, sheaf_memory, sheaf_seeds, siblings, silent, turns};
@@ -97,6 +97,8 @@ pub(super) fn assemble(
         counts: Counts::new(plan.caches.len()),
     };
     plan.marks = paired.marks.iter().map(|mark| (mark.ops, recording.mark(mark.mark).to_owned())).collect();
+    let begins = paired.marks.iter().filter(|mark| SnapshotMark::parse(recording.mark(mark.mark)) == Some(SnapshotMark::Begin));
+    plan.files_read_ns = begins.map(|mark| mark.files_read_ns).collect();
     plan.reads.clone_from(&paired.reads);
     let mut pages_taken = if recorded.allocator == AllocatorKind::Slob { siblings::pages_taken(&paired) } else { Vec::new() };
     let marks = plan.marks.iter_mut().map(|(ops, _)| ops);

@@ -11,6 +11,7 @@ use super::op::{Op, What};
 use super::page_log::PageLog;
 use super::pages::Spans;
 use super::reads::{Positions, Read, Watch, Window};
+use super::tasks::Tasks;
 use crate::allocators::slub::Caller;
 use crate::allocators::slub::sizing::{Kernel, kmalloc};
 
@@ -49,6 +50,8 @@ pub(super) struct MarkAt {
     /// Operations before it.
     pub(super) ops: usize,
     pub(super) mark: MarkId,
+    /// When files were read that the tasks before the marker's read, if there are such tasks.
+    pub(super) files_read_ns: Option<u64>,
 }
 
 /// When the pages of a slab went back.
@@ -187,6 +190,7 @@ struct Pairing<'a> {
     /// By thread (every CPU has an idle thread of number 0): operations when it was last seen outside of interrupts.
     last_seen: FxHashMap<(i32, u16), usize>,
     watch: Watch<'a>,
+    tasks: Tasks,
 }
 
 /// An object that seemed to be live when its address was handed out again, or its slab went back.
@@ -226,6 +230,7 @@ impl<'a> Pairing<'a> {
             counts: FxHashMap::default(),
             last_seen: FxHashMap::default(),
             watch: Watch::new(recording),
+            tasks: Tasks::default(),
         }
     }
 
@@ -277,12 +282,14 @@ impl<'a> Pairing<'a> {
             }
             Body::PagePcpuDrain { .. } | Body::PageFreeBatched { .. } | Body::PageExtFrag { .. } => self.paired.pages.other(event),
             Body::Mark(mark) => {
-                self.paired.marks.push(MarkAt { ops: self.paired.ops.len(), mark });
+                let files_read_ns = self.tasks.files_read_before(event.pid);
+                self.paired.marks.push(MarkAt { ops: self.paired.ops.len(), mark, files_read_ns });
                 self.watch.mark(event, mark);
             }
             _ => {}
         }
         self.watch.event(event, self.paired.ops.len());
+        self.tasks.event(event);
     }
 
     fn alloc(&mut self, event: &Event, alloc: Alloc) {
