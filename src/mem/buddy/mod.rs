@@ -237,8 +237,7 @@ impl PageModel {
     pub fn refilling(mut self, events: &[PageEvent]) -> Self {
         let max_order = if self.rules.pcp > PcpRule::Single { pcp::MAX_PCP_ORDER } else { 0 };
         for zone in &mut self.zones {
-            let own = events.iter().filter(|event| zone.place(event.pfn, 0).is_some());
-            zone.refills = Refills::follow(own, max_order);
+            zone.refills = Refills::follow(events, zone.base, zone.frames.len(), max_order);
             zone.begin_recorded();
         }
         self
@@ -309,9 +308,6 @@ impl PageModel {
     }
 
     fn keep_sample(&mut self, time_ns: u64) {
-        if std::env::var("DBG").is_ok_and(|d| !d.is_empty()) {
-            for z in &self.zones { for f in 0..z.frames.len() as u32 { if let Some(o) = z.free_order(f) && o >= 2 { eprintln!("BLK {:.4} {} {} type {}", time_ns as f64 / 1e9, z.pfn(f), o, z.frames[f as usize].list); } } }
-        }
         self.samples.push(PageSample { time_ns, free: self.free_blocks(), parked: self.parked() });
     }
 }

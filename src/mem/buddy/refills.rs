@@ -43,30 +43,33 @@ pub(super) struct Refills {
 }
 
 impl Refills {
-    /// What all events of a recording show, those of slabs included. Blocks of orders up to `max_order` pass over lists.
-    pub(super) fn follow<'a>(events: impl Iterator<Item = &'a PageEvent>, max_order: u8) -> Self {
+    /// What the events of the `frames` page frames from `base` on show, those of slabs included. Blocks of orders up to `max_order` pass over
+    /// lists.
+    pub(super) fn follow(events: &[PageEvent], base: u64, frames: usize, max_order: u8) -> Self {
         let mut refills = Self::default();
-        // Blocks that were freed to a list, by first frame: their order.
-        let mut freed: FxHashMap<u64, u8> = FxHashMap::default();
-        let mut free_since: FxHashMap<u64, u64> = FxHashMap::default();
+        // By first frame: the order of the block that was freed to a list.
+        let mut freed: Vec<Option<u8>> = vec![None; frames];
+        let mut free_since: Vec<u64> = vec![0; frames];
         for event in events {
-            let frames = event.pfn..event.pfn + (1 << event.order);
+            let from = event.pfn.checked_sub(base).and_then(|from| usize::try_from(from).ok());
+            let Some(from) = from.filter(|&from| from < frames) else { continue };
+            let block = from..(from + (1 << event.order)).min(frames);
             let is_on_list = event.order <= max_order;
             let is_drain = event.kind == PageEventKind::Drain;
             match event.kind {
-                PageEventKind::Free | PageEventKind::Migrate if is_on_list => _ = freed.insert(event.pfn, event.order),
-                PageEventKind::Free | PageEventKind::Migrate => free_since.extend(frames.map(|frame| (frame, event.time_ns))),
+                PageEventKind::Free | PageEventKind::Migrate if is_on_list => freed[from] = Some(event.order),
+                PageEventKind::Free | PageEventKind::Migrate => free_since[block].fill(event.time_ns),
                 PageEventKind::Alloc | PageEventKind::Drain => {
-                    if freed.remove(&event.pfn) != Some(event.order)
+                    if freed[from].take() != Some(event.order)
                         && is_on_list
                         && let Ok(of_type) = u8::try_from(event.migratetype)
                     {
-                        let since = frames.clone().filter_map(|frame| free_since.get(&frame)).max().copied().unwrap_or(0);
+                        let since = free_since[block.clone()].iter().max().copied().unwrap_or(0);
                         let exit = Exit { pfn: event.pfn, time_ns: event.time_ns, free_since_ns: since, is_drain };
                         refills.exits.entry((event.cpu, event.order, of_type)).or_default().push_back(exit);
                     }
                     if is_drain {
-                        free_since.extend(frames.map(|frame| (frame, event.time_ns)));
+                        free_since[block].fill(event.time_ns);
                     }
                 }
                 PageEventKind::Claim | PageEventKind::Unseen => {}
@@ -78,9 +81,10 @@ impl Refills {
     /// True if the block that leaves the list now came with a refill: neither it nor what left before it is looked at again.
     pub(super) fn leaves(&mut self, list: Key, pfn: u64, now_ns: u64) -> bool {
         let Some(exits) = self.exits.get_mut(&list) else { return false };
-        let so_far = exits.iter().take_while(|exit| exit.time_ns <= now_ns);
-        let at = so_far.enumerate().find(|(_, exit)| exit.pfn == pfn).map(|(at, _)| at);
-        at.is_some_and(|at| exits.drain(..=at).count() > 0)
+        let so_far = exits.partition_point(|exit| exit.time_ns <= now_ns);
+        let at = exits.range(..so_far).position(|exit| exit.pfn == pfn);
+        exits.drain(..at.map_or(so_far, |at| at + 1));
+        at.is_some()
     }
 
     /// What came next with a refill at this moment. It is not looked at again. Once the refill `is_full`, only what nothing else can have
@@ -98,5 +102,46 @@ impl Refills {
                 Next::Block(pfn)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mem::buddy::tests::event;
+
+    const LIST: Key = (0, 0, 0);
+
+    #[test]
+    fn what_leaves_without_having_been_freed_came_with_a_refill() {
+        use PageEventKind::{Alloc, Drain, Free};
+        let events = [
+            event(1, Alloc, 8, 0),
+            event(2, Alloc, 9, 0),
+            event(3, Free, 8, 0),
+            // Freed to the list, so not of the refill.
+            event(4, Alloc, 8, 0),
+            event(5, Drain, 10, 0),
+            event(6, Free, 16, 4),
+            // Free since 6, so of a refill after that.
+            event(7, Alloc, 17, 0),
+        ];
+        let mut refills = Refills::follow(&events, 0, 64, 3);
+        assert!(refills.leaves(LIST, 8, 1));
+        assert_eq!(refills.next(LIST, 1, false), Next::Block(9));
+        // A refill of two blocks is full, but what goes back came with it.
+        assert_eq!(refills.next(LIST, 1, true), Next::Block(10));
+        assert_eq!(refills.next(LIST, 1, false), Next::NoMore);
+        assert_eq!((refills.next(LIST, 7, true), refills.next(LIST, 7, false)), (Next::NoMore, Next::Block(17)));
+        assert_eq!((refills.next(LIST, 7, false), refills.next((1, 0, 0), 7, false)), (Next::Unknown, Next::Unknown));
+    }
+
+    #[test]
+    fn what_has_left_is_not_looked_at_again() {
+        let events = [event(1, PageEventKind::Alloc, 8, 0), event(5, PageEventKind::Alloc, 9, 0), event(6, PageEventKind::Alloc, 10, 0)];
+        let mut refills = Refills::follow(&events, 0, 64, 3);
+        assert!(!refills.leaves(LIST, 9, 4), "it leaves later");
+        assert!(!refills.leaves(LIST, 8, 5), "it has been passed");
+        assert_eq!(refills.next(LIST, 5, false), Next::Block(10));
     }
 }

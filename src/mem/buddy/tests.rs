@@ -218,6 +218,44 @@ fn traffic_goes_where_it_was_recorded_and_slabs_come_first() {
     model.validate().unwrap();
 }
 
+/// With batch 63 a refill is large enough for all that the recording shows of it.
+#[test]
+fn lists_are_refilled_with_what_the_recording_shows() {
+    use PageEventKind::{Alloc, Drain};
+    let spec = spec(1 << 18);
+    let events = vec![event(1, Alloc, 100, 0), event(5, Alloc, 200, 0), event(9, Drain, 300, 0), event(9, Drain, 302, 0)];
+    let mut model = PageModel::new(&spec, &Start::fresh(&spec), vec![], Traffic::new(events.clone())).refilling(&events);
+    model.advance(1, 0);
+    let zone = &model.zones[0];
+    assert!(zone.is_used(100) && [200, 300, 302].iter().all(|&frame| zone.is_refilled(frame)));
+    assert_eq!((zone.free_order(101), zone.free_order(201), zone.free_order(301)), (Some(0), Some(0), Some(0)));
+    // The rest of the batch has not left when the recording ends: it is taken by the rules.
+    assert_eq!(model.parked(), 62);
+    model.advance(5, 0);
+    assert_eq!((model.parked(), model.traffic_counts().placed), (61, 2));
+    model.finish();
+    assert_eq!((model.parked(), model.traffic_counts().drained, model.traffic_counts().exchanged_drains), (59, 2, 0));
+    model.validate().unwrap();
+}
+
+/// The model has a slab at the recorded place of somebody's page, and none at the slab's: they change places, and all else is as recorded.
+#[test]
+fn a_displaced_page_goes_where_the_recording_has_what_displaced_it() {
+    use PageEventKind::{Alloc, Free};
+    let spec = spec(2048);
+    let slab = PageEvent { is_slab: true, ..event(1, Alloc, 50, 0) };
+    let events = vec![slab, event(2, Alloc, 0, 0), event(3, Alloc, 1, 0), event(4, Free, 0, 0)];
+    let mut model = PageModel::new(&spec, &Start::fresh(&spec), vec![owner(0, false)], Traffic::new(events.clone())).refilling(&events);
+    assert_eq!(model.alloc(request(0, 1, Rights::AtOnce)).map(|pages| pages.pfn), Some(0));
+    model.advance(2, 0);
+    assert!(model.zones[0].is_used(0) && model.zones[0].is_used(50));
+    model.advance(3, 0);
+    assert_eq!((model.traffic_counts().placed, model.traffic_counts().displaced, model.census().0), (1, 1, 3));
+    model.advance(4, 0);
+    assert!(model.zones[0].is_used(0) && !model.zones[0].is_used(50));
+    model.validate().unwrap();
+}
+
 #[test]
 fn injected_failures_leave_the_lists_alone() {
     let spec = spec(2048);
@@ -262,6 +300,7 @@ proptest! {
         steal in any::<bool>(),
         pcp in prop_oneof![Just(PcpRule::Single), Just(PcpRule::Factor), Just(PcpRule::Auto)],
         percent in 0_u64..=100,
+        is_recorded in any::<bool>(),
     ) {
         let events = steps.iter().filter_map(|step| match step {
             Step::Traffic(event) => Some(*event),
@@ -272,7 +311,10 @@ proptest! {
         let spec = PageSpec { fallback, pcp, ..spec(4096) };
         let mut start = Start::fresh(&spec);
         fragment(&mut start, percent, 5);
-        let mut model = PageModel::new(&spec, &start, vec![owner(2, true)], Traffic::new(events));
+        let mut model = PageModel::new(&spec, &start, vec![owner(2, true)], Traffic::new(events.clone()));
+        if is_recorded {
+            model = model.refilling(&events);
+        }
         let (mut slabs, mut time_ns) = (Vec::new(), 0);
         for step in steps {
             match step {
