@@ -8,6 +8,7 @@ use super::predict::{Question, predict};
 use crate::compare::retarget;
 use crate::prepare::Plan;
 use crate::replay::{NoObserver, ReplayError, Setup};
+use crate::setting::Setting;
 
 /// A replay with another `slab_max_order`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +37,8 @@ const MAX_ORDERS: std::ops::RangeInclusive<u32> = 0..=3;
 /// Moments that the peak is looked for at.
 const SAMPLES: u32 = 200;
 
-/// Lays the plan out for each `slab_max_order` and replays it with the page allocator of `question`. All are placed by the lists' own
-/// rules, so that they can be compared with each other.
+/// Lays the plan out for each `slab_max_order` and replays it with the page allocator of `question`. Slabs of the recorded order go where the
+/// recorded kernel had them, as far as `question` says so.
 ///
 /// # Errors
 ///
@@ -54,13 +55,14 @@ fn with(max_order: u32, question: &Question<'_>, snapshot: Option<&SlabSnapshot>
     params.max_order = max_order;
     params.min_order = params.min_order.min(max_order);
     let is_recorded = target.kernel.params == recorded.kernel.params;
-    let plan: Plan = retarget(question.plan, recorded, &target).plan;
+    let laid_out = (!is_recorded).then(|| laid_out(question.plan, recorded, &target));
+    let plan = laid_out.as_ref().unwrap_or(question.plan);
     let setup = Setup { samples: SAMPLES, ..question.setup.clone() };
     let own = Question {
-        plan: &plan,
+        plan,
         setting: &target,
         setup: &setup,
-        owners: owners_of(&plan, question, snapshot),
+        owners: owners_of(plan, question, snapshot),
         sample_at: Vec::new(),
         ..question.clone()
     };
@@ -80,6 +82,15 @@ fn with(max_order: u32, question: &Question<'_>, snapshot: Option<&SlabSnapshot>
         slab_bytes_peak: (0..moments).map(bytes_at).max().unwrap_or(0),
         slab_bytes_end: prediction.outcome.caches.iter().map(|cache| cache.slab_bytes).sum(),
     })
+}
+
+/// The plan, laid out for a target that differs in the orders of slabs.
+fn laid_out(plan: &Plan, recorded: &Setting, target: &Setting) -> Plan {
+    let mut own = retarget(plan, recorded, target).plan;
+    let slabs = own.caches.iter().zip(&plan.caches).zip(&plan.recorded_slabs);
+    own.recorded_slabs =
+        slabs.map(|((own, old), slabs)| if own.layout.order == old.layout.order { slabs.clone() } else { Vec::new() }).collect();
+    own
 }
 
 /// Orders are the new plan's; what the pages are asked for as is what the recording shows.

@@ -173,9 +173,7 @@ fn other_orders(text: &mut String, found: &Found<'_>) {
         ]));
     }
     writeln!(text, "\nWith another slab_max_order, in the model\n{}", columns(&rows, 1).trim_end()).unwrap_or_default();
-    text.push_str(
-        "high-order: requests for more than one page; slabs are placed by the lists' rules here, so that figures compare with each other\n",
-    );
+    text.push_str("high-order: requests for more than one page; slabs of another order than recorded are placed by the lists' rules\n");
 }
 
 /// How far model and recording went together.
