@@ -115,17 +115,39 @@ pub(super) fn candidates(ops: &[Op], places: &KernelPlaces, doubted: &Doubted<'_
 fn moves(ops: &[Op], places: &KernelPlaces, from: usize, at: usize, position: usize) -> Vec<Change> {
     let op = &ops[position];
     let is_close = |other: &Op| other.time_ns.abs_diff(op.time_ns) <= RACE_NS;
-    // It may pass neither its own CPU's operations nor those on its own object or address.
-    let blocks = |other: &Op| {
-        other.cpu == op.cpu
-            || other.what.list_goes_on()
-            || other.object == op.object
-            || places.address(other.object) == places.address(op.object)
+    let is_in_list = |at: usize| ops[at].what.list_goes_on() || at > 0 && ops[at - 1].what.list_goes_on();
+    // It may pass neither its own CPU's operations nor those on its own object or address, and not go into a list.
+    let is_passed = |at: &usize| {
+        let other = &ops[*at];
+        let blocks = other.cpu == op.cpu || other.object == op.object || places.address(other.object) == places.address(op.object);
+        is_close(other) && !blocks && !is_in_list(*at)
     };
-    if op.what.list_goes_on() || position > 0 && ops[position - 1].what.list_goes_on() {
+    if is_in_list(position) {
         return Vec::new();
     }
-    let before = (from..position).rev().take_while(|&other| is_close(&ops[other]) && !blocks(&ops[other])).take(PASSED);
-    let after = (position + 1..=at.min(ops.len() - 1)).take_while(|&other| is_close(&ops[other]) && !blocks(&ops[other])).take(PASSED);
+    let before = (from..position).rev().take_while(is_passed).take(PASSED);
+    let after = (position + 1..=at.min(ops.len() - 1)).take_while(is_passed).take(PASSED);
     before.chain(after).map(|to| Change::Move { from: position, to }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prepare::What;
+    use crate::prepare::tests::{MAP, Script};
+
+    /// A list is freed in one call: nothing takes effect in the middle of it.
+    #[test]
+    fn nothing_moves_into_a_list() {
+        let mut script = Script::default();
+        for place in 0..3 {
+            script.alloc(1, MAP + place * 64, 64, 64);
+        }
+        let places = script.plan().kernel;
+        let op = |object, cpu, what| Op { time_ns: 0, object, requested_bytes: 0, cache: 0, cpu, what, node: -1 };
+        let alone = [op(0, 1, What::FREED), op(1, 1, What::FREED), op(2, 0, What::ALLOC)];
+        assert_eq!(moves(&alone, &places, 0, 2, 2), [Change::Move { from: 2, to: 1 }, Change::Move { from: 2, to: 0 }]);
+        let together = [op(0, 1, What::FREED.in_list()), alone[1], alone[2]];
+        assert_eq!(moves(&together, &places, 0, 2, 2), []);
+    }
 }
