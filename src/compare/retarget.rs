@@ -95,7 +95,7 @@ pub fn retarget(plan: &Plan, recorded: &Setting, target: &Setting) -> Retargeted
         from_boot: plan.from_boot,
         has_index_arrays: plan.has_index_arrays,
         marks: plan.marks.iter().map(|(position, text)| (position + initial, text.clone())).collect(),
-        files_read_ns: plan.files_read_ns.clone(),
+        snapshots_ns: plan.snapshots_ns.clone(),
         kernel_pages: Vec::new(),
         reads: Vec::new(),
         ledger: plan.ledger.clone(),

@@ -52,7 +52,7 @@ pub(super) fn translate(plan: &Plan, recorded: &Setting, target: &Setting) -> Re
         ops,
         objects,
         marks,
-        files_read_ns: plan.files_read_ns.clone(),
+        snapshots_ns: plan.snapshots_ns.clone(),
         traffic: plan.traffic.clone(),
         has_frames: plan.has_frames,
         from_boot: plan.from_boot,

@@ -6,7 +6,7 @@ use crate::allocators::slub::sizing::KernelRelease;
 use crate::mem::buddy::{
     Fallback, FreeBlocks, Histogram, MAX_ORDER, Marks, OwnerPages, PageSpec, PcpRule, Start, ZoneKind, ZoneSpec, fragment,
 };
-use crate::prepare::{Plan, SnapshotMark};
+use crate::prepare::Plan;
 use crate::setting::Setting;
 
 /// What the user says of the memory.
@@ -76,7 +76,7 @@ impl PageMachine {
         if histograms.is_empty() {
             notes.push("no buddyinfo: memory that the trace does not touch counts as free".to_owned());
         }
-        let at_ns = snapshot_ns(plan, 0).unwrap_or(plan.time_range_ns.0);
+        let at_ns = plan.snapshots_ns.first().copied().unwrap_or(plan.time_range_ns.0);
         let mut start = Start::recorded(&spec, plan.traffic.events(), &histograms, at_ns, plan.from_boot);
         fragment(&mut start, memory.aged_percent, memory.seed);
         Self { spec, start, notes }
@@ -123,14 +123,6 @@ fn zone_of_trace(plan: &Plan) -> ZoneSpec {
     let frames = plan.traffic.events().iter().map(|event| event.pfn + 1).filter(|&end| end <= MOST_FRAMES).max().unwrap_or(1);
     let end_pfn = frames.next_multiple_of(1 << MAX_ORDER);
     ZoneSpec { node: 0, kind: ZoneKind::Normal, start_pfn: 1, end_pfn, marks: Marks { managed: end_pfn - 1, ..Marks::default() } }
-}
-
-/// When the files of a snapshot were read, else its slab attributes, as far as the trace shows it. The first snapshot is number 0.
-#[must_use]
-pub fn snapshot_ns(plan: &Plan, number: usize) -> Option<u64> {
-    let mut begins = plan.marks.iter().filter(|(_, text)| SnapshotMark::parse(text) == Some(SnapshotMark::Begin));
-    let read_ns = plan.files_read_ns.get(number).copied().flatten();
-    begins.nth(number).map(|(ops, _)| read_ns.unwrap_or_else(|| mark_ns(plan, *ops)))
 }
 
 /// The moment of a marker with so many operations before it.

@@ -15,7 +15,7 @@ mod observed;
 mod predict;
 mod whatif;
 
-pub use machine::{Memory, PageMachine, owners, snapshot_ns};
+pub use machine::{Memory, PageMachine, owners};
 pub use observed::{CacheWindow, Observed, kernel_count, observed, windows};
 pub use predict::{Prediction, Question, Tries, predict};
 pub use whatif::{MaxOrder, other_max_orders};

@@ -11,7 +11,7 @@ use super::identity::{Identified, Identity};
 use super::ledger::{Entry, Ledger};
 use super::op::{Op, What};
 use super::pages::Span;
-use super::pairing::{NO_CACHE, Paired};
+use super::pairing::{MarkAt, NO_CACHE, Paired};
 use super::reads::{Positions, SnapshotMark};
 use super::seeding::{self, Setting};
 use super::{Plan, Recorded, Snapshots};
@@ -97,8 +97,7 @@ pub(super) fn assemble(
         counts: Counts::new(plan.caches.len()),
     };
     plan.marks = paired.marks.iter().map(|mark| (mark.ops, recording.mark(mark.mark).to_owned())).collect();
-    let begins = paired.marks.iter().filter(|mark| SnapshotMark::parse(recording.mark(mark.mark)) == Some(SnapshotMark::Begin));
-    plan.files_read_ns = begins.map(|mark| mark.files_read_ns).collect();
+    plan.snapshots_ns = snapshots_ns(&paired, recording);
     plan.reads.clone_from(&paired.reads);
     let mut pages_taken = if recorded.allocator == AllocatorKind::Slob { siblings::pages_taken(&paired) } else { Vec::new() };
     let marks = plan.marks.iter_mut().map(|(ops, _)| ops);
@@ -125,6 +124,18 @@ pub(super) fn assemble(
         siblings::add_old_pages(&mut plan, &pages_taken, kernel.machine.page_bytes, snapshots.slab_bytes);
     }
     plan
+}
+
+/// When the files of each snapshot were read. Kernels without slab attributes have markers of `/proc/slabinfo` instead.
+fn snapshots_ns(paired: &Paired, recording: &Recording) -> Vec<u64> {
+    let begins = |mark: &&MarkAt| SnapshotMark::parse(recording.mark(mark.mark)) == Some(SnapshotMark::Begin);
+    let is_of_slabinfo = |mark: &&MarkAt| recording.mark(mark.mark).starts_with(siblings::SLABINFO);
+    let marks = paired.marks.iter();
+    let mut snapshots: Vec<&MarkAt> = marks.clone().filter(begins).collect();
+    if snapshots.is_empty() {
+        snapshots = marks.filter(is_of_slabinfo).collect();
+    }
+    snapshots.into_iter().map(|mark| mark.files_read_ns.unwrap_or(mark.time_ns)).collect()
 }
 
 /// Operations before `/proc/slabinfo` was read for the first snapshot.

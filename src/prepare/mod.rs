@@ -101,8 +101,8 @@ pub struct Plan {
     pub has_index_arrays: bool,
     /// Markers: (operations before it, text).
     pub marks: Vec<(usize, String)>,
-    /// By marker that begins a snapshot: when the files beside it were read, if tasks show it.
-    pub files_read_ns: Vec<Option<u64>>,
+    /// By snapshot: when the files beside the slab attributes were read, if tasks show it, else when the attributes were.
+    pub snapshots_ns: Vec<u64>,
     /// Of a recording of SLOB: pages that the kernel had in use, at positions of operations; as far as page events and the first
     /// snapshot tell.
     pub kernel_pages: Vec<(usize, u64)>,

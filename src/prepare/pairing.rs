@@ -50,6 +50,7 @@ pub(super) struct MarkAt {
     /// Operations before it.
     pub(super) ops: usize,
     pub(super) mark: MarkId,
+    pub(super) time_ns: u64,
     /// When files were read that the tasks before the marker's read, if there are such tasks.
     pub(super) files_read_ns: Option<u64>,
 }
@@ -283,7 +284,7 @@ impl<'a> Pairing<'a> {
             Body::PagePcpuDrain { .. } | Body::PageFreeBatched { .. } | Body::PageExtFrag { .. } => self.paired.pages.other(event),
             Body::Mark(mark) => {
                 let files_read_ns = self.tasks.files_read_before(event.pid);
-                self.paired.marks.push(MarkAt { ops: self.paired.ops.len(), mark, files_read_ns });
+                self.paired.marks.push(MarkAt { ops: self.paired.ops.len(), mark, time_ns: event.time_ns, files_read_ns });
                 self.watch.mark(event, mark);
             }
             _ => {}

@@ -385,7 +385,10 @@ pub(super) fn add_old_pages(plan: &mut Plan, taken: &[(usize, u64)], page_bytes:
 /// Row of pages from before the trace.
 const SLOB_OLD_PAGES: &str = "slob-old-pages";
 
-/// Marker of the first reading of `/proc/slabinfo`, and of what is read with it.
+/// How markers of a reading of `/proc/slabinfo`, and of what is read with it, begin.
+pub(super) const SLABINFO: &str = "slubreplay-slabinfo ";
+
+/// The first of them.
 pub(super) const SLABINFO_BEFORE: &str = "slubreplay-slabinfo before";
 
 /// A damaged snapshot must not ask for memory without bound.

@@ -20,7 +20,7 @@ use super::print;
 use super::progress::Stage;
 use crate::fallback::{
     CacheWindow, MaxOrder, Memory, Observed, PageMachine, Prediction, Question, kernel_count, observed, other_max_orders, owners, predict,
-    snapshot_ns, windows,
+    windows,
 };
 use crate::mem::buddy::{FreeBlocks, PageSample};
 use crate::prepare::{PlannedCache, Snapshots};
@@ -72,7 +72,7 @@ impl<'a> Found<'a> {
         let counted = before.as_ref().or(after.as_ref());
         let machine = PageMachine::resolve(plan, &loaded.setting, counted, memory);
         let windows = windows(plan);
-        let end_ns = snapshot_ns(plan, 1);
+        let end_ns = plan.snapshots_ns.get(1).copied();
         let setup = loaded.setting.setup();
         let question = Question {
             plan,
