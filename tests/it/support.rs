@@ -17,6 +17,8 @@ pub(crate) fn capture(name: &str) -> PathBuf {
 pub(crate) const FORKEXEC: &str = "forkexec-6.12";
 /// The smaller capture: in mid-life, pipes and queues.
 pub(crate) const MIDLIFE: &str = "midlife-6.12";
+/// A capture of a machine whose memory is fragmented, so that caches fall back to lower orders.
+pub(crate) const PRESSURE: &str = "pressure-6.12";
 
 /// The binary under test, with the environment of a plain terminal session.
 pub(crate) fn slubreplay() -> Command {

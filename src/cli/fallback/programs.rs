@@ -77,6 +77,7 @@ pub(super) fn json(found: &Found<'_>, args: &FallbackArgs) -> String {
     let (traffic, counts) = (&found.predicted.traffic, &found.predicted.counts);
     let end: Value = found.end.as_ref().map_or(Value::Null, |end| {
         json!({
+            "time_ns": end.model.time_ns.saturating_sub(start),
             "kernel_free_pages": end.kernel.pages(),
             "model_free_pages": end.model.free.pages(),
             "kernel_free_blocks": end.kernel.0,

@@ -52,48 +52,41 @@ pub(super) fn render(found: &Found<'_>, args: &FallbackArgs) -> String {
 }
 
 fn by_cache(text: &mut String, found: &Found<'_>) {
-    let heads =
-        ["cache", "order", "objects", "kernel", "observed", "predicted", "attempts", "no block", "mark", "injected", "failed", "overhead"];
-    let mut rows = vec![heads.map(str::to_owned).to_vec()];
+    let mut rows = vec![row([&"cache", &"order", &"objects", &"kernel", &"observed", &"predicted", &"overhead"])];
+    let mut requests = vec![row([&"cache", &"requests", &"no block", &"watermark", &"injected", &"failed"])];
     let mut sums = [None; 3];
     for (number, cache) in found.caches() {
         let counts = found.counts(number);
         for (sum, count) in sums.iter_mut().zip(counts) {
             *sum = count.map(|count| sum.unwrap_or(0) + count).or(*sum);
         }
-        let tries = &found.predicted.caches[number];
         let [kernel, observed, predicted] = counts.map(optional);
-        let layout = &cache.layout;
-        rows.push(row([
-            &printable(&cache.name, true),
-            &format!("{}>{}", layout.order, layout.min_order),
-            &format!("{}>{}", layout.objects, layout.min_objects),
-            &kernel,
-            &observed,
-            &predicted,
-            &thousands(tries.attempts),
-            &thousands(tries.no_block),
-            &thousands(tries.watermark),
-            &thousands(tries.injected),
-            &thousands(tries.failures),
-            &signed_bytes(cost(found, number).overhead_bytes),
-        ]));
+        let (name, layout, tries) = (printable(&cache.name, true), &cache.layout, &found.predicted.caches[number]);
+        let orders = format!("{}>{}", layout.order, layout.min_order);
+        let objects = format!("{}>{}", layout.objects, layout.min_objects);
+        let overhead = signed_bytes(cost(found, number).overhead_bytes);
+        rows.push(row([&name, &orders, &objects, &kernel, &observed, &predicted, &overhead]));
+        let figures = [tries.attempts, tries.no_block, tries.watermark, tries.injected, tries.failures].map(thousands);
+        requests.push([name.to_string()].into_iter().chain(figures).collect());
     }
     if rows.len() == 1 {
         text.push_str("\nNo cache fell back to a lower order, in kernel, trace or model.\n");
         return;
     }
     let [kernel, observed, predicted] = sums.map(optional);
-    let empty = String::new();
-    rows.push(row([&"all of these", &empty, &empty, &kernel, &observed, &predicted]).into_iter().chain(vec![String::new(); 6]).collect());
+    rows.push(row([&"all of these", &"", &"", &kernel, &observed, &predicted, &""]));
     writeln!(text, "\nFallbacks by cache\n{}", columns(&rows, 1).trim_end()).unwrap_or_default();
     text.push_str(
-        "order, objects: of a slab as preferred and after a fallback; kernel: by its counters between the snapshots; observed: by page\n",
+        "order, objects: of a slab as preferred and after a fallback; kernel: by its\n\
+         counters between the snapshots; observed: by page events; predicted, and all\n\
+         that follows: by the model; overhead: memory of the smaller slabs beyond what\n\
+         their objects take in whole ones\n",
     );
+    writeln!(text, "\nRequests for their slabs\n{}", columns(&requests, 1).trim_end()).unwrap_or_default();
     text.push_str(
-        "events; predicted, and all that follows: by the model; no block, mark, injected: why the first attempt was refused; failed: the\n",
+        "no block, watermark, injected: why the first attempt was refused; failed: the\n\
+         second attempt was refused, too\n",
     );
-    text.push_str("second too; overhead: memory of the smaller slabs beyond what their objects take in whole ones\n");
 }
 
 /// Observed and predicted fallbacks over the time of the trace.
@@ -116,12 +109,15 @@ fn when(text: &mut String, found: &Found<'_>) {
 fn fragmentation(text: &mut String, found: &Found<'_>) {
     let samples = &found.predicted.samples;
     const MOMENTS: usize = 11;
+    // From here on orders are shown together.
+    const LARGE: usize = 7;
     if samples.len() < 2 {
         return;
     }
     let start = found.loaded.plan.time_range_ns.0;
     let heads = ["time (s)", "free", "on CPUs", "unusable"].into_iter().map(str::to_owned);
-    let mut rows: Vec<Vec<String>> = vec![heads.chain((0..ORDERS).map(|order| order.to_string())).collect()];
+    let orders = (0..LARGE).map(|order| order.to_string()).chain([format!("{LARGE}+")]);
+    let mut rows: Vec<Vec<String>> = vec![heads.chain(orders).collect()];
     for number in 0..MOMENTS {
         let PageSample { time_ns, free, parked } = &samples[number * (samples.len() - 1) / (MOMENTS - 1)];
         let figures = [
@@ -130,12 +126,14 @@ fn fragmentation(text: &mut String, found: &Found<'_>) {
             thousands(*parked),
             format!("{:.1}%", free.unusable_index(SHOWN_ORDER) as f64 / 10.0),
         ];
-        rows.push(figures.into_iter().chain(free.0.iter().map(u64::to_string)).collect());
+        let (small, large) = free.0.split_at(LARGE);
+        let blocks = small.iter().copied().chain([large.iter().sum()]);
+        rows.push(figures.into_iter().chain(blocks.map(|blocks: u64| blocks.to_string())).collect());
     }
     writeln!(text, "\nFree pages in the model, and free blocks by order\n{}", columns(&rows, 0).trim_end()).unwrap_or_default();
     writeln!(
         text,
-        "on CPUs: pages on their own lists, not counted as free; unusable: share of the free pages in blocks below order {SHOWN_ORDER}"
+        "on CPUs: pages on their own lists, not counted as free; unusable: share of the\nfree pages in blocks below order {SHOWN_ORDER}"
     )
     .unwrap_or_default();
 }
@@ -147,7 +145,9 @@ fn at_the_end(text: &mut String, found: &Found<'_>) {
     for (who, free) in [("kernel", &end.kernel), ("model", &end.model.free)] {
         rows.push([who.to_owned(), thousands(free.pages())].into_iter().chain(free.0.iter().map(u64::to_string)).collect());
     }
-    writeln!(text, "\nFree blocks by order at the second snapshot\n{}", columns(&rows, 1).trim_end()).unwrap_or_default();
+    let read_s = end.model.time_ns.saturating_sub(found.loaded.plan.time_range_ns.0) as f64 / 1e9;
+    let table = columns(&rows, 1);
+    writeln!(text, "\nFree blocks by order at the second snapshot, read at {read_s:.2} s\n{}", table.trim_end()).unwrap_or_default();
     let (kernel, model) = (end.kernel.pages() as f64, end.model.free.pages() as f64);
     if kernel > 0.0 {
         writeln!(text, "free pages differ by {}", percent((model - kernel).abs() / kernel)).unwrap_or_default();
@@ -158,7 +158,7 @@ fn other_orders(text: &mut String, found: &Found<'_>) {
     if found.others.is_empty() {
         return;
     }
-    let heads = ["slab_max_order", "caches changed", "high-order", "fallbacks", "failed", "slab peak", "slab end"];
+    let heads = ["slab_max_order", "changed", "high-order", "fallbacks", "failed", "slab peak", "slab end"];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     for other in &found.others {
         let recorded = if other.is_recorded { " (recorded)" } else { "" };
@@ -173,30 +173,37 @@ fn other_orders(text: &mut String, found: &Found<'_>) {
         ]));
     }
     writeln!(text, "\nWith another slab_max_order, in the model\n{}", columns(&rows, 1).trim_end()).unwrap_or_default();
-    text.push_str("high-order: requests for more than one page; slabs of another order than recorded are placed by the lists' rules\n");
+    text.push_str(
+        "changed: caches with slabs of another order; high-order: requests for more than\n\
+         one page; slabs of another order than recorded are placed by the lists' rules\n",
+    );
 }
 
 /// How far model and recording went together.
 fn fit(text: &mut String, found: &Found<'_>) {
     let (traffic, counts) = (&found.predicted.traffic, &found.predicted.counts);
-    let rows = [
-        row([&"free at the start, never touched by the trace", &thousands(found.machine.start.untouched), &"pages"]),
-        row([&"slabs where the kernel had them", &thousands(counts.slabs_as_recorded), &""]),
-        row([&"slabs elsewhere", &thousands(counts.slabs_by_rules), &""]),
-        row([&"slabs that only reclaim could have met", &thousands(counts.reclaimed), &format!("{} from nowhere", counts.invented)]),
-        row([&"frees of slabs from nowhere", &thousands(counts.foreign_frees), &""]),
-        row([&"others' allocations where recorded", &thousands(traffic.placed), &""]),
-        row([&"others' allocations elsewhere", &thousands(traffic.displaced), &format!("{} not at all", traffic.lost)]),
-        row([&"others' frees", &thousands(traffic.freed), &format!("{} ignored", traffic.ignored_frees)]),
-        row([
-            &"pages returned from CPUs' lists",
-            &thousands(traffic.drained),
-            &format!("{} of another block, {} ignored", thousands(traffic.exchanged_drains), thousands(traffic.ignored_drains)),
-        ]),
-        row([&"pageblocks claimed as recorded", &thousands(traffic.claimed), &""]),
-        row([&"pages moved by compaction", &thousands(traffic.moved), &format!("{} nowhere", traffic.moved_nowhere)]),
-        row([&"pages taken without an event", &thousands(traffic.unseen), &format!("{} ignored", traffic.ignored_unseen)]),
+    let figures = [
+        ("pages free at the start, never touched by the trace", found.machine.start.untouched),
+        ("slabs where the kernel had them", counts.slabs_as_recorded),
+        ("slabs elsewhere", counts.slabs_by_rules),
+        ("slabs that only reclaim could have met", counts.reclaimed),
+        ("  of these, from nowhere", counts.invented),
+        ("frees of slabs from nowhere", counts.foreign_frees),
+        ("others' allocations where recorded", traffic.placed),
+        ("others' allocations elsewhere", traffic.displaced),
+        ("others' allocations that found no pages", traffic.lost),
+        ("others' frees", traffic.freed),
+        ("others' frees of pages that are not in use", traffic.ignored_frees),
+        ("blocks returned from CPUs' lists as recorded", traffic.drained),
+        ("blocks returned in the stead of others", traffic.exchanged_drains),
+        ("recorded returns without a block to return", traffic.ignored_drains),
+        ("pageblocks claimed as recorded", traffic.claimed),
+        ("pages moved by compaction", traffic.moved),
+        ("  of these, that found no place to go to", traffic.moved_nowhere),
+        ("pages taken without an event", traffic.unseen),
+        ("  of these, in use already", traffic.ignored_unseen),
     ];
+    let rows: Vec<Vec<String>> = figures.iter().map(|(what, count)| row([what, &thousands(*count)])).collect();
     writeln!(text, "\nModel and recording\n{}", columns(&rows, 1).trim_end()).unwrap_or_default();
 }
 
