@@ -59,8 +59,9 @@ impl PageLog {
     pub(super) fn other(&mut self, event: &Event) {
         match event.body {
             Body::PagePcpuDrain { pfn, order, migratetype } => _ = self.push(event, PageEventKind::Drain, pfn, order, migratetype),
-            Body::PageExtFrag { pfn, alloc_migratetype, change_ownership: true, .. } => {
-                self.push(event, PageEventKind::Claim, pfn, 0, alloc_migratetype);
+            Body::PageExtFrag { pfn, alloc_order, alloc_migratetype, change_ownership, .. } => {
+                let kind = if change_ownership { PageEventKind::Claim } else { PageEventKind::Steal };
+                self.push(event, kind, pfn, alloc_order, alloc_migratetype);
             }
             Body::PageFreeBatched { pfn } => {
                 self.has_batched = true;

@@ -19,7 +19,7 @@ impl Later {
                 let was_free = match event.kind {
                     PageEventKind::Alloc | PageEventKind::Drain => true,
                     PageEventKind::Free | PageEventKind::Migrate => false,
-                    PageEventKind::Claim | PageEventKind::Unseen => return None,
+                    PageEventKind::Claim | PageEventKind::Steal | PageEventKind::Unseen => return None,
                 };
                 let from = usize::try_from(event.pfn.checked_sub(base)?).ok().filter(|&from| from < frames)?;
                 Some((from..(from + (1 << event.order)).min(frames), event.time_ns, was_free))

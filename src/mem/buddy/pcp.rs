@@ -40,6 +40,8 @@ pub(super) struct CpuLists {
     free_count: u64,
     /// The last free was of a block of more than one page.
     freed_high_order: bool,
+    /// Pages that the recording shows going back from the lists, and that the model has elsewhere.
+    owed: u64,
 }
 
 impl CpuLists {
@@ -64,6 +66,7 @@ impl CpuLists {
             free_factor: 0,
             free_count: 0,
             freed_high_order: false,
+            owed: 0,
         }
     }
 
@@ -192,9 +195,10 @@ impl Zone {
             if shown.is_none() && left == 0 {
                 break;
             }
-            let Some(frame) = shown.or_else(|| self.take(order, of_type, false, rules.fallback, &mut stage)) else { break };
+            let by_rules = || self.take(order, of_type, false, rules.fallback, &mut stage);
+            let Some(frame) = shown.or_else(by_rules) else { break };
             self.park(frame, order, of_type, cpu, End::Tail);
-            self.mark_refilled(frame);
+            self.mark_refilled(frame, shown.is_some());
             left = left.saturating_sub(1);
         }
     }
@@ -238,7 +242,7 @@ impl Zone {
     /// Where returns follow the recording, pages that it does not speak of would stay forever: no list grows beyond any limit.
     fn beyond_recorded(&self, cpu: u16) -> u64 {
         let lists = &self.pcp[usize::from(cpu)];
-        if lists.count > lists.high_max + lists.batch { lists.batch } else { 0 }
+        if lists.count > 4 * (lists.high_max + lists.batch) { lists.batch } else { 0 }
     }
 
     /// Pages to give back after a free of this order.
@@ -329,24 +333,43 @@ impl Zone {
         }
     }
 
-    /// The block that came last with a refill and is still on the list. Refills are appended to an empty list, and what is freed is put in
-    /// front, so it is the last one.
+    /// The block that came last with a refill by the rules and is still on the list. Refills are appended to an empty list, and what is freed is
+    /// put in front, so it is the last one.
     fn refilled(&mut self, cpu: u16, order: u8, of_type: u8) -> Option<u32> {
         let tail = self.list(cpu, order, of_type).tail;
-        (tail != super::zone::NONE && self.is_refilled(tail)).then_some(tail)
+        (tail != super::zone::NONE && self.is_supposed(tail)).then_some(tail)
     }
 
-    /// Gives back a block that came with a refill, of that type if there is one, else the one that has been on the list longest.
-    pub(super) fn drain_other(&mut self, cpu: u16, order: u8, of_type: Option<u8>) -> bool {
-        let Some(lists) = self.pcp.get(usize::from(cpu)).and_then(|lists| lists.lists.get(usize::from(order))) else { return false };
-        let of_type = of_type.and_then(|of_type| lists.get(usize::from(of_type)));
-        let tails = of_type.into_iter().chain(lists).map(|list| list.tail);
-        let tails = tails.filter(|&tail| tail != super::zone::NONE);
-        let tail = tails.clone().find(|&tail| self.is_refilled(tail)).or_else(|| tails.into_iter().next());
-        if let Some(tail) = tail {
-            self.drain(tail, order);
+    /// So many pages went back from the CPU's lists that the model has in use: others go back in their stead, once there are as many as in a block
+    /// that the recording does not have on the list. Returns the number of blocks.
+    pub(super) fn drain_others(&mut self, cpu: u16, pages: u64) -> u64 {
+        let Some(lists) = self.pcp.get_mut(usize::from(cpu)) else { return 0 };
+        lists.owed += pages;
+        let mut drained = 0;
+        for order in 0..=MAX_PCP_ORDER {
+            for of_type in 0..TYPES as u8 - 1 {
+                while self.pcp[usize::from(cpu)].owed >= 1 << order
+                    && let Some(frame) = self.unexpected(cpu, order, of_type)
+                {
+                    self.drain(frame, order);
+                    self.pcp[usize::from(cpu)].owed -= 1 << order;
+                    drained += 1;
+                }
+            }
         }
-        tail.is_some()
+        drained
+    }
+
+    /// A block that the recording does not show on a list, near the end that blocks go back from.
+    fn unexpected(&mut self, cpu: u16, order: u8, of_type: u8) -> Option<u32> {
+        const NEAR: usize = 16;
+        let tail = self.list(cpu, order, of_type).tail;
+        let listed = |frame: u32| Some(frame).filter(|&frame| frame != super::zone::NONE);
+        let blocks = std::iter::successors(listed(tail), |&at| listed(self.frames[at as usize].prev));
+        let is_unexpected = |frame: &u32| {
+            !self.refills.are_shown() || self.is_supposed(*frame) || self.was_freed(*frame) && !self.is_recorded_as_freed(*frame)
+        };
+        blocks.take(NEAR).find(is_unexpected)
     }
 
     /// Gives everything on a CPU's lists back (`drain_pages_zone()`).

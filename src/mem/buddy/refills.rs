@@ -18,8 +18,29 @@ pub(super) struct Exit {
     time_ns: u64,
     /// Since when it was free, or on that list.
     free_since_ns: u64,
+    /// When it came, if that is known: the event of a page that was taken from blocks of another type tells.
+    came_ns: Option<u64>,
     /// It goes back to the zone. Nothing but an allocation makes a refill, so it came with the one before.
     is_drain: bool,
+}
+
+impl Exit {
+    /// It came with a refill after this moment.
+    fn is_of_later(&self, now_ns: u64) -> bool {
+        self.free_since_ns > now_ns || self.came_ns.is_some_and(|came_ns| came_ns > now_ns)
+    }
+}
+
+/// Where it is known when one came, so it is of those before it that left after that moment: all of a refill comes at once.
+fn spread(exits: &mut VecDeque<Exit>) {
+    let mut known: Option<u64> = None;
+    for exit in exits.iter_mut().rev() {
+        if known.is_some_and(|came_ns| exit.time_ns < came_ns) {
+            known = None;
+        }
+        known = exit.came_ns.or(known);
+        exit.came_ns = known;
+    }
 }
 
 /// What the recording shows of the next block of a refill.
@@ -39,6 +60,7 @@ type Key = (u16, u8, u8);
 /// By list: the blocks that leave it without having been freed to it, in their order.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Refills {
+    are_shown: bool,
     exits: FxHashMap<Key, VecDeque<Exit>>,
 }
 
@@ -46,10 +68,12 @@ impl Refills {
     /// What the events of the `frames` page frames from `base` on show, those of slabs included. Blocks of orders up to `max_order` pass over
     /// lists.
     pub(super) fn follow(events: &[PageEvent], base: u64, frames: usize, max_order: u8) -> Self {
-        let mut refills = Self::default();
+        let mut refills = Self { are_shown: true, ..Self::default() };
         // By first frame: the order of the block that was freed to a list.
         let mut freed: Vec<Option<u8>> = vec![None; frames];
         let mut free_since: Vec<u64> = vec![0; frames];
+        // By first frame: when it was taken from blocks of another type, and for which list.
+        let mut taken: Vec<Option<(u64, u16, u8, i8)>> = vec![None; frames];
         for event in events {
             let from = event.pfn.checked_sub(base).and_then(|from| usize::try_from(from).ok());
             let Some(from) = from.filter(|&from| from < frames) else { continue };
@@ -65,17 +89,29 @@ impl Refills {
                         && let Ok(of_type) = u8::try_from(event.migratetype)
                     {
                         let since = free_since[block.clone()].iter().max().copied().unwrap_or(0);
-                        let exit = Exit { pfn: event.pfn, time_ns: event.time_ns, free_since_ns: since, is_drain };
+                        let own = (event.cpu, event.order, event.migratetype);
+                        let came = taken[from].filter(|&(time_ns, cpu, order, of_type)| time_ns >= since && (cpu, order, of_type) == own);
+                        let came_ns = came.map(|(time_ns, ..)| time_ns);
+                        let exit = Exit { pfn: event.pfn, time_ns: event.time_ns, free_since_ns: since, came_ns, is_drain };
                         refills.exits.entry((event.cpu, event.order, of_type)).or_default().push_back(exit);
                     }
                     if is_drain {
                         free_since[block].fill(event.time_ns);
                     }
                 }
-                PageEventKind::Claim | PageEventKind::Unseen => {}
+                PageEventKind::Claim | PageEventKind::Steal => {
+                    taken[from] = Some((event.time_ns, event.cpu, event.order, event.migratetype))
+                }
+                PageEventKind::Unseen => {}
             }
         }
+        refills.exits.values_mut().for_each(spread);
         refills
+    }
+
+    /// True if there is a recording that may show refills.
+    pub(super) fn are_shown(&self) -> bool {
+        self.are_shown
     }
 
     /// True if the block that leaves the list now came with a refill: neither it nor what left before it is looked at again.
@@ -96,7 +132,7 @@ impl Refills {
         }
         match exits.front() {
             None => Next::Unknown,
-            Some(exit) if exit.free_since_ns > now_ns || (is_full && !exit.is_drain) => Next::NoMore,
+            Some(exit) if exit.is_of_later(now_ns) || (is_full && !exit.is_drain && exit.came_ns.is_none()) => Next::NoMore,
             Some(&Exit { pfn, .. }) => {
                 exits.pop_front();
                 Next::Block(pfn)

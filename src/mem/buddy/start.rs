@@ -172,7 +172,7 @@ impl Pages {
                     (Known::Used, if has_drains && event.order <= 3 { Known::Parked } else { Known::Free })
                 }
                 PageEventKind::Drain => (Known::Free, Known::Free),
-                PageEventKind::Claim | PageEventKind::Unseen => continue,
+                PageEventKind::Claim | PageEventKind::Steal | PageEventKind::Unseen => continue,
             };
             for frame in from..to {
                 pages.event(frame, event, (before, after), at_ns, moved);

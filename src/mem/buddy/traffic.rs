@@ -37,8 +37,10 @@ pub enum PageEventKind {
     Drain,
     /// `mm_page_free` of a page that compaction has moved elsewhere.
     Migrate,
-    /// `mm_page_alloc_extfrag` with a change of ownership.
+    /// `mm_page_alloc_extfrag`: a page of another type was taken, and the pageblock is of the type asked for now.
     Claim,
+    /// The same, and the pageblock stays of its type.
+    Steal,
     /// Not an event: a page was taken without one.
     Unseen,
 }
@@ -191,11 +193,18 @@ impl PageModel {
                 self.now_recorded(event);
             }
             PageEventKind::Free => self.recorded_free(event),
-            PageEventKind::Drain => self.recorded_drain(event),
+            PageEventKind::Drain => {
+                self.recorded_drain(event);
+                if let Some((zone, frame)) = self.find(event.pfn, event.order) {
+                    self.zones[zone].recorded_as_drained(frame);
+                }
+            }
             PageEventKind::Migrate => {
                 self.recorded_move(event);
                 self.recorded_free(event);
             }
+            // Shows what a list was refilled with.
+            PageEventKind::Steal => {}
             PageEventKind::Unseen => {
                 self.taken_unseen(event);
                 self.now_recorded(event);
@@ -311,11 +320,12 @@ impl PageModel {
     fn recorded_drain(&mut self, event: PageEvent) {
         let found = self.now_at(event).filter(|&(zone, frame)| self.zones[zone].parked_order(frame) == Some(event.order));
         let Some((zone, frame)) = found else {
-            // The kernel's list had been refilled with it, the model's with another block: that one goes back in its stead.
-            let zone = self.find(event.pfn, event.order).map(|(zone, _)| zone);
-            let drained = zone.is_some_and(|zone| self.zones[zone].drain_other(event.cpu, event.order, listed_type(event)));
-            let count = if drained { &mut self.traffic_counts.exchanged_drains } else { &mut self.traffic_counts.ignored_drains };
-            *count += 1;
+            // What is free already has nothing to go back from; what is in use has others in its stead.
+            let used = self.find(event.pfn, event.order).filter(|&(zone, frame)| self.zones[zone].is_used(frame));
+            match used {
+                Some((zone, _)) => self.traffic_counts.exchanged_drains += self.zones[zone].drain_others(event.cpu, 1 << event.order),
+                None => self.traffic_counts.ignored_drains += 1,
+            }
             return;
         };
         self.traffic_counts.drained += 1;

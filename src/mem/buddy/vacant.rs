@@ -14,6 +14,8 @@ use super::zone::{ORDERS, Zone};
 pub(super) struct Recorded {
     /// By frame; empty if nothing is known.
     used: Vec<bool>,
+    /// By frame: a block that was freed to a CPU's list begins there.
+    freed: Vec<bool>,
     /// By order: blocks that may be vacant, the longest first.
     vacant: [VecDeque<u32>; ORDERS],
 }
@@ -22,6 +24,7 @@ impl Zone {
     /// What is in use now is so in the recording, too.
     pub(super) fn begin_recorded(&mut self) {
         self.recorded.used = (0..self.frames.len() as u32).map(|frame| self.is_used(frame)).collect();
+        self.recorded.freed = vec![false; self.frames.len()];
     }
 
     fn has_recorded(&self, frame: u32, order: u8) -> bool {
@@ -42,12 +45,28 @@ impl Zone {
     /// The recording has a block in use from now on.
     pub(super) fn recorded_in_use(&mut self, frame: u32, order: u8) {
         self.set_recorded(frame, order, true);
+        self.recorded_as_drained(frame);
         self.perhaps_vacant(frame, order);
     }
 
     /// The recording has it no longer in use.
     pub(super) fn recorded_as_freed(&mut self, frame: u32, order: u8) {
         self.set_recorded(frame, order, false);
+        if let Some(freed) = self.recorded.freed.get_mut(frame as usize) {
+            *freed = true;
+        }
+    }
+
+    /// The recording has it no longer on a CPU's list, if it had.
+    pub(super) fn recorded_as_drained(&mut self, frame: u32) {
+        if let Some(freed) = self.recorded.freed.get_mut(frame as usize) {
+            *freed = false;
+        }
+    }
+
+    /// True if the recording has a block there that was freed to a CPU's list.
+    pub(super) fn is_recorded_as_freed(&self, frame: u32) -> bool {
+        self.recorded.freed.get(frame as usize).is_some_and(|&freed| freed)
     }
 
     /// The block may be vacant from now on.

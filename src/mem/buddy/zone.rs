@@ -28,14 +28,16 @@ pub(super) const TARGET: u16 = u16::MAX;
 /// No frame.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// What a frame is. `FREE`, `PARKED` and `REFILLED` carry the block's order in their low bits and stand at a block's first frame.
+/// What a frame is. `FREE`, `PARKED` and `SUPPOSED` carry the block's order in their low bits and stand at a block's first frame.
 const USED: u8 = 0;
 const TAIL: u8 = 0x10;
 const FREE: u8 = 0x20;
 /// On a CPU's list, because it was freed there.
 const PARKED: u8 = 0x40;
-/// On a CPU's list, because the list was refilled.
-const REFILLED: u8 = 0x50;
+/// On a CPU's list, because the recording shows that the list was refilled with it.
+const SHOWN: u8 = 0x60;
+/// On a CPU's list, because the rules refilled the list with it, not because the recording shows it there.
+const SUPPOSED: u8 = 0x50;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
@@ -236,18 +238,23 @@ impl Zone {
     /// The order of the block on a CPU's list that starts here.
     pub(super) fn parked_order(&self, frame: u32) -> Option<u8> {
         let tag = self.frames[frame as usize].tag;
-        (tag & 0xe0 == PARKED).then_some(tag & 0xf)
+        (tag & 0xc0 == PARKED).then_some(tag & 0xf)
     }
 
-    /// True if a block is on a CPU's list because that was refilled.
-    pub(super) fn is_refilled(&self, frame: u32) -> bool {
-        self.frames[frame as usize].tag & 0xf0 == REFILLED
+    /// True if a block is on a CPU's list because it was freed there.
+    pub(super) fn was_freed(&self, frame: u32) -> bool {
+        self.frames[frame as usize].tag & 0xf0 == PARKED
     }
 
-    /// Takes note that the block on a CPU's list came with a refill.
-    pub(super) fn mark_refilled(&mut self, frame: u32) {
+    /// True if a block is on a CPU's list only because the rules refilled it so.
+    pub(super) fn is_supposed(&self, frame: u32) -> bool {
+        self.frames[frame as usize].tag & 0xf0 == SUPPOSED
+    }
+
+    /// Takes note that the block came onto a CPU's list with a refill, because the recording shows it or only because the rules say so.
+    pub(super) fn mark_refilled(&mut self, frame: u32, is_shown: bool) {
         let tag = &mut self.frames[frame as usize].tag;
-        *tag = REFILLED | *tag & 0xf;
+        *tag = if is_shown { SHOWN } else { SUPPOSED } | *tag & 0xf;
     }
 
     /// Puts a free block on a list.
