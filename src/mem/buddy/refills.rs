@@ -31,6 +31,85 @@ impl Exit {
     }
 }
 
+/// A block that left a list, as far as its event tells.
+#[derive(Debug, Clone, Copy)]
+struct Left {
+    list: Key,
+    exit: Exit,
+    /// One that went back just before it, and lies just behind it: refills put blocks on lists in ascending order, and they go back in
+    /// descending order.
+    neighbour: Option<u32>,
+}
+
+/// What was seen of frames and lists so far.
+#[derive(Debug, Default)]
+struct Seen {
+    /// By first frame: the order of the block that was freed to a list.
+    freed: Vec<Option<u8>>,
+    /// By frame: since when it has been free.
+    free_since: Vec<u64>,
+    /// By first frame: when it was taken from blocks of another type, and for which list.
+    taken: Vec<Option<(u64, Key)>>,
+    left: Vec<Left>,
+    /// By CPU and order: what went back last.
+    returned: FxHashMap<(u16, u8), u32>,
+}
+
+impl Seen {
+    fn event(&mut self, event: &PageEvent, block: std::ops::Range<usize>, is_on_list: bool) {
+        let of_type = u8::try_from(event.migratetype).ok();
+        match event.kind {
+            PageEventKind::Free | PageEventKind::Migrate if is_on_list => self.freed[block.start] = Some(event.order),
+            PageEventKind::Free | PageEventKind::Migrate => self.free_since[block].fill(event.time_ns),
+            PageEventKind::Alloc | PageEventKind::Drain => {
+                let is_drain = event.kind == PageEventKind::Drain;
+                if self.freed[block.start].take() != Some(event.order)
+                    && is_on_list
+                    && let Some(of_type) = of_type
+                {
+                    self.leaves(event, block.clone(), of_type, is_drain);
+                }
+                if is_drain {
+                    self.free_since[block].fill(event.time_ns);
+                }
+            }
+            PageEventKind::Claim | PageEventKind::Steal => {
+                self.taken[block.start] = of_type.map(|of_type| (event.time_ns, (event.cpu, event.order, of_type)));
+            }
+            PageEventKind::Unseen => {}
+        }
+    }
+
+    fn leaves(&mut self, event: &PageEvent, block: std::ops::Range<usize>, of_type: u8, is_drain: bool) {
+        let first = block.start;
+        let free_since_ns = self.free_since[block].iter().max().copied().unwrap_or(0);
+        // What goes back is told with the type of its pageblock, which need not be that of the list.
+        let is_own = |(cpu, order, its_type): Key| (cpu, order) == (event.cpu, event.order) && (is_drain || its_type == of_type);
+        let taken = self.taken[first].filter(|&(time_ns, list)| time_ns >= free_since_ns && is_own(list));
+        let list = taken.map_or((event.cpu, event.order, of_type), |(_, list)| list);
+        let came_ns = taken.map(|(time_ns, _)| time_ns);
+        let exit = Exit { pfn: event.pfn, time_ns: event.time_ns, free_since_ns, came_ns, is_drain };
+        let number = self.left.len() as u32;
+        let before = if is_drain { self.returned.insert((event.cpu, event.order), number) } else { None };
+        let neighbour = before.filter(|&before| self.left[before as usize].exit.pfn == event.pfn + (1 << event.order));
+        self.left.push(Left { list, exit, neighbour });
+    }
+
+    /// What left, with neighbours of what is known to have come to a list at some moment come there at the same moment.
+    fn into_left(mut self) -> Vec<Left> {
+        for number in (0..self.left.len()).rev() {
+            let Left { list, exit, neighbour } = self.left[number];
+            if let (Some(neighbour), Some(came_ns)) = (neighbour, exit.came_ns) {
+                let other = &mut self.left[neighbour as usize];
+                if other.exit.came_ns.is_none() && other.exit.free_since_ns <= came_ns {
+                    (other.list, other.exit.came_ns) = (list, Some(came_ns));
+                }
+            }
+        }
+        self.left
+    }
+}
+
 /// Where it is known when one came, so it is of those before it that left after that moment: all of a refill comes at once.
 fn spread(exits: &mut VecDeque<Exit>) {
     let mut known: Option<u64> = None;
@@ -68,42 +147,16 @@ impl Refills {
     /// What the events of the `frames` page frames from `base` on show, those of slabs included. Blocks of orders up to `max_order` pass over
     /// lists.
     pub(super) fn follow(events: &[PageEvent], base: u64, frames: usize, max_order: u8) -> Self {
-        let mut refills = Self { are_shown: true, ..Self::default() };
-        // By first frame: the order of the block that was freed to a list.
-        let mut freed: Vec<Option<u8>> = vec![None; frames];
-        let mut free_since: Vec<u64> = vec![0; frames];
-        // By first frame: when it was taken from blocks of another type, and for which list.
-        let mut taken: Vec<Option<(u64, u16, u8, i8)>> = vec![None; frames];
+        let mut seen = Seen { freed: vec![None; frames], free_since: vec![0; frames], taken: vec![None; frames], ..Seen::default() };
         for event in events {
             let from = event.pfn.checked_sub(base).and_then(|from| usize::try_from(from).ok());
-            let Some(from) = from.filter(|&from| from < frames) else { continue };
-            let block = from..(from + (1 << event.order)).min(frames);
-            let is_on_list = event.order <= max_order;
-            let is_drain = event.kind == PageEventKind::Drain;
-            match event.kind {
-                PageEventKind::Free | PageEventKind::Migrate if is_on_list => freed[from] = Some(event.order),
-                PageEventKind::Free | PageEventKind::Migrate => free_since[block].fill(event.time_ns),
-                PageEventKind::Alloc | PageEventKind::Drain => {
-                    if freed[from].take() != Some(event.order)
-                        && is_on_list
-                        && let Ok(of_type) = u8::try_from(event.migratetype)
-                    {
-                        let since = free_since[block.clone()].iter().max().copied().unwrap_or(0);
-                        let own = (event.cpu, event.order, event.migratetype);
-                        let came = taken[from].filter(|&(time_ns, cpu, order, of_type)| time_ns >= since && (cpu, order, of_type) == own);
-                        let came_ns = came.map(|(time_ns, ..)| time_ns);
-                        let exit = Exit { pfn: event.pfn, time_ns: event.time_ns, free_since_ns: since, came_ns, is_drain };
-                        refills.exits.entry((event.cpu, event.order, of_type)).or_default().push_back(exit);
-                    }
-                    if is_drain {
-                        free_since[block].fill(event.time_ns);
-                    }
-                }
-                PageEventKind::Claim | PageEventKind::Steal => {
-                    taken[from] = Some((event.time_ns, event.cpu, event.order, event.migratetype))
-                }
-                PageEventKind::Unseen => {}
+            if let Some(from) = from.filter(|&from| from < frames) {
+                seen.event(event, from..(from + (1 << event.order)).min(frames), event.order <= max_order);
             }
+        }
+        let mut refills = Self { are_shown: true, ..Self::default() };
+        for left in seen.into_left() {
+            refills.exits.entry(left.list).or_default().push_back(left.exit);
         }
         refills.exits.values_mut().for_each(spread);
         refills
@@ -170,6 +223,33 @@ mod tests {
         assert_eq!(refills.next(LIST, 1, false), Next::NoMore);
         assert_eq!((refills.next(LIST, 7, true), refills.next(LIST, 7, false)), (Next::NoMore, Next::Block(17)));
         assert_eq!((refills.next(LIST, 7, false), refills.next((1, 0, 0), 7, false)), (Next::Unknown, Next::Unknown));
+    }
+
+    /// The event of a page taken from another type says when a refill was: what left after it and before that page came along, and what went back
+    /// next to it was on the same list, whatever the type of its pageblock.
+    #[test]
+    fn pages_of_other_types_tell_when_and_for_which_list() {
+        use PageEventKind::{Alloc, Drain, Steal};
+        let typed = |migratetype, event: PageEvent| PageEvent { migratetype, ..event };
+        let events = [
+            event(1, Alloc, 8, 0),
+            event(4, Steal, 20, 0),
+            event(5, Alloc, 9, 0),
+            event(6, Alloc, 20, 0),
+            typed(2, event(7, Steal, 30, 0)),
+            event(8, Drain, 32, 0),
+            event(8, Drain, 31, 0),
+            event(8, Drain, 30, 0),
+        ];
+        let mut refills = Refills::follow(&events, 0, 64, 3);
+        assert!(refills.leaves(LIST, 8, 1));
+        assert_eq!(refills.next(LIST, 1, false), Next::NoMore, "9 came at 4");
+        // However small the refill was.
+        assert_eq!([(); 2].map(|()| refills.next(LIST, 4, true)), [Next::Block(9), Next::Block(20)]);
+        assert_eq!(refills.next(LIST, 6, false), Next::Unknown);
+        let other = (0, 0, 2);
+        assert_eq!(refills.next(other, 6, false), Next::NoMore);
+        assert_eq!([(); 3].map(|()| refills.next(other, 7, true)), [Next::Block(32), Next::Block(31), Next::Block(30)]);
     }
 
     #[test]

@@ -256,6 +256,31 @@ fn a_displaced_page_goes_where_the_recording_has_what_displaced_it() {
     model.validate().unwrap();
 }
 
+/// A recorded return of what the model has in use sends back what the recording does not have on the list, and never what it has.
+#[test]
+fn returns_of_displaced_pages_send_others_back() {
+    use PageEventKind::{Alloc, Drain, Free};
+    let spec = spec(2048);
+    // The recording frees 8, which is on the CPU's list then, and has 100 go back, where the model has a slab.
+    let events = vec![event(1, Alloc, 8, 0), event(2, Free, 8, 0), event(3, Drain, 100, 0), event(4, Drain, 100, 0)];
+    let mut model = PageModel::new(&spec, &Start::fresh(&spec), vec![owner(0, false); 2], Traffic::new(events.clone()))
+        .placing(Placement::Recorded, vec![vec![RecordedSlab { pfn: Some(100), ..RecordedSlab::default() }]])
+        .refilling(&events);
+    let slab = model.alloc(request(0, 0, Rights::AtOnce)).unwrap();
+    assert_eq!(slab.pfn, 100);
+    let other = model.alloc(PageRequest { owner: 1, ..request(0, 1, Rights::AtOnce) }).unwrap();
+    model.advance(2, 0);
+    model.free(other);
+    let zone = &model.zones[0];
+    let place = zone.place(other.pfn, 0).unwrap();
+    assert_eq!([8, place].map(|frame| zone.parked_order(frame)), [Some(0); 2]);
+    model.advance(4, 0);
+    let zone = &model.zones[0];
+    assert_eq!([8, place].map(|frame| zone.parked_order(frame)), [Some(0), None]);
+    assert_eq!(model.traffic_counts().exchanged_drains, 1);
+    model.validate().unwrap();
+}
+
 #[test]
 fn injected_failures_leave_the_lists_alone() {
     let spec = spec(2048);

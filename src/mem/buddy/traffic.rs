@@ -290,12 +290,12 @@ impl PageModel {
     fn recorded_move(&mut self, event: PageEvent) {
         self.traffic_counts.moved += 1;
         // It stays in its zone.
-        if let Some((number, source)) = self.find(event.pfn, 0) {
-            if let Some(frame) = self.zones[number].scan_for_target(source, self.now_ns) {
-                self.zones[number].mark_target(frame);
-                self.targets.push_back((number, frame));
-                return;
-            }
+        if let Some((number, source)) = self.find(event.pfn, 0)
+            && let Some(frame) = self.zones[number].scan_for_target(source, self.now_ns)
+        {
+            self.zones[number].mark_target(frame);
+            self.targets.push_back((number, frame));
+            return;
         }
         self.traffic_counts.moved_nowhere += 1;
     }
