@@ -35,11 +35,16 @@ impl Exit {
 #[derive(Debug, Clone, Copy)]
 struct Left {
     list: Key,
+    /// Type that the event tells.
+    of_type: u8,
     exit: Exit,
-    /// One that went back just before it, and lies just behind it: refills put blocks on lists in ascending order, and they go back in
-    /// descending order.
+    /// One that went back before it from the same list: it lies just behind it, as refills put blocks on lists in ascending order and they go
+    /// back in descending order; or both went back in one call, which empties a list before it turns to the next.
     neighbour: Option<u32>,
 }
+
+/// Two blocks that go back within this time do so in one call.
+const CALL_NS: u64 = 20_000;
 
 /// What was seen of frames and lists so far.
 #[derive(Debug, Default)]
@@ -91,14 +96,18 @@ impl Seen {
         let exit = Exit { pfn: event.pfn, time_ns: event.time_ns, free_since_ns, came_ns, is_drain };
         let number = self.left.len() as u32;
         let before = if is_drain { self.returned.insert((event.cpu, event.order), number) } else { None };
-        let neighbour = before.filter(|&before| self.left[before as usize].exit.pfn == event.pfn + (1 << event.order));
-        self.left.push(Left { list, exit, neighbour });
+        let neighbour = before.filter(|&before| {
+            let Left { exit, of_type: its_type, .. } = self.left[before as usize];
+            let is_adjacent = exit.pfn == event.pfn + (1 << event.order);
+            is_adjacent || its_type == of_type && event.time_ns - exit.time_ns <= CALL_NS
+        });
+        self.left.push(Left { list, of_type, exit, neighbour });
     }
 
     /// What left, with neighbours of what is known to have come to a list at some moment come there at the same moment.
     fn into_left(mut self) -> Vec<Left> {
         for number in (0..self.left.len()).rev() {
-            let Left { list, exit, neighbour } = self.left[number];
+            let Left { list, exit, neighbour, .. } = self.left[number];
             if let (Some(neighbour), Some(came_ns)) = (neighbour, exit.came_ns) {
                 let other = &mut self.left[neighbour as usize];
                 if other.exit.came_ns.is_none() && other.exit.free_since_ns <= came_ns {
@@ -182,6 +191,13 @@ impl Refills {
         let Some(exits) = self.exits.get_mut(&list) else { return Next::Unknown };
         while exits.front().is_some_and(|exit| exit.time_ns < now_ns) {
             exits.pop_front();
+        }
+        if std::env::var("DBQ").is_ok() && list == (3, 0, 0) && (28.118..28.124).contains(&(now_ns as f64 / 1e9)) {
+            eprintln!(
+                "Q {:.4} full {is_full} {:x?}",
+                now_ns as f64 / 1e9,
+                exits.iter().take(2).map(|e| (e.pfn, e.time_ns / 1000, e.came_ns, e.is_drain, e.free_since_ns / 1000)).collect::<Vec<_>>()
+            );
         }
         match exits.front() {
             None => Next::Unknown,
