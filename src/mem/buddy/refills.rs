@@ -192,13 +192,6 @@ impl Refills {
         while exits.front().is_some_and(|exit| exit.time_ns < now_ns) {
             exits.pop_front();
         }
-        if std::env::var("DBQ").is_ok() && list == (3, 0, 0) && (28.118..28.124).contains(&(now_ns as f64 / 1e9)) {
-            eprintln!(
-                "Q {:.4} full {is_full} {:x?}",
-                now_ns as f64 / 1e9,
-                exits.iter().take(2).map(|e| (e.pfn, e.time_ns / 1000, e.came_ns, e.is_drain, e.free_since_ns / 1000)).collect::<Vec<_>>()
-            );
-        }
         match exits.front() {
             None => Next::Unknown,
             Some(exit) if exit.is_of_later(now_ns) || (is_full && !exit.is_drain && exit.came_ns.is_none()) => Next::NoMore,
