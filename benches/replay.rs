@@ -8,7 +8,9 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use slubreplay::fallback::{Memory, PageMachine, Question, owners};
 use slubreplay::mem::UnlimitedPages;
+use slubreplay::mem::buddy::Placement;
 use slubreplay::prepare::{Plan, Snapshots, prepare};
 use slubreplay::replay::{Engine, NoObserver, Setup};
 use slubreplay::setting::{Setting, Wishes};
@@ -75,6 +77,28 @@ fn exact_replay(criterion: &mut Criterion) {
             );
         });
     }
+    // The page allocator modelled, its state at the start not counted.
+    let counted = input.capture.as_ref().and_then(|capture| capture.pages_before().expect("page files"));
+    let machine = PageMachine::resolve(&plan, &input.setting, counted.as_ref(), Memory::default());
+    let setup = input.setup(0);
+    let question = Question {
+        plan: &plan,
+        setting: &input.setting,
+        setup: &setup,
+        machine: &machine,
+        owners: owners(&plan, None),
+        windows: &[],
+        fail: None,
+        placement: Placement::Recorded,
+        sample_at: Vec::new(),
+    };
+    group.bench_function("with_page_model", |bencher| {
+        bencher.iter_batched(
+            || Engine::new(&plan, &setup, question.pages()),
+            |engine| engine.run(&mut NoObserver).expect("replays"),
+            BatchSize::PerIteration,
+        );
+    });
     group.finish();
 }
 
