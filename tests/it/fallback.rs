@@ -91,6 +91,14 @@ fn a_fragmented_machine_falls_back_as_its_kernel_did() {
     assert!(observed.0.abs_diff(predicted.0) < second / 10 && observed.1.abs_diff(predicted.1) < second / 10);
 }
 
+/// Laid out for an allocator that never falls back: the kernel's counts stand beside none of the model, and the trace's slabs are not its own.
+#[test]
+fn slab_has_no_order_to_fall_back_to() {
+    let result = run(&["fallback", &capture(PRESSURE).display().to_string(), "--allocator=slab", "--format=csv"]);
+    let expected: String = PRESSURE_KERNEL.iter().map(|(cache, kernel)| format!("{cache},{kernel},,0\n")).collect();
+    assert_eq!(result.ok(), format!("{HEADER}{expected}"));
+}
+
 /// Free pages when `buddyinfo.after` was read, within two percent of what it says.
 #[test]
 fn free_memory_at_the_end_is_the_kernels() {

@@ -118,7 +118,10 @@ impl<'a> Found<'a> {
 
     /// What kernel, trace and model count of a cache; `None` where there is nothing to count.
     fn counts(&self, cache: usize) -> [Option<u64>; 3] {
-        let observed = self.loaded.plan.has_frames.then(|| self.observed.count(cache));
+        // A plan that is laid out for another kernel knows nothing of the recorded slabs.
+        let plan = &self.loaded.plan;
+        let is_observed = plan.has_frames && plan.recorded_slabs.iter().any(|slabs| !slabs.is_empty());
+        let observed = is_observed.then(|| self.observed.count(cache));
         [self.kernel[cache], observed, Some(self.predicted.caches[cache].fallbacks)]
     }
 
