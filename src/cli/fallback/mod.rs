@@ -57,6 +57,8 @@ struct Found<'a> {
 /// Free blocks at one moment.
 struct End {
     kernel: FreeBlocks,
+    /// Pages on CPUs' lists in the kernel.
+    kernel_parked: u64,
     model: PageSample,
 }
 
@@ -98,7 +100,9 @@ impl<'a> Found<'a> {
             (Some(after), true, Some(end_ns)) => {
                 let counted = after.zones.iter().map(|zone| FreeBlocks::counted(&zone.free_blocks));
                 let kernel = counted.fold(FreeBlocks::default(), |sum, zone| sum.plus(&zone));
-                predicted.samples.iter().find(|sample| sample.time_ns == end_ns).map(|model| End { kernel, model: model.clone() })
+                let kernel_parked = after.zones.iter().flat_map(|zone| &zone.pagesets).map(|lists| lists.count).sum();
+                let model = predicted.samples.iter().find(|sample| sample.time_ns == end_ns);
+                model.map(|model| End { kernel, kernel_parked, model: model.clone() })
             }
             _ => None,
         };

@@ -80,6 +80,8 @@ pub(super) fn json(found: &Found<'_>, args: &FallbackArgs) -> String {
             "time_ns": end.model.time_ns.saturating_sub(start),
             "kernel_free_pages": end.kernel.pages(),
             "model_free_pages": end.model.free.pages(),
+            "kernel_cpu_list_pages": end.kernel_parked,
+            "model_cpu_list_pages": end.model.parked,
             "kernel_free_blocks": end.kernel.0,
             "model_free_blocks": end.model.free.0,
         })

@@ -151,6 +151,8 @@ fn at_the_end(text: &mut String, found: &Found<'_>) {
     let (kernel, model) = (end.kernel.pages() as f64, end.model.free.pages() as f64);
     if kernel > 0.0 {
         writeln!(text, "free pages differ by {}", percent((model - kernel).abs() / kernel)).unwrap_or_default();
+        let (kernel, model) = (thousands(end.kernel_parked), thousands(end.model.parked));
+        writeln!(text, "pages on CPUs' lists, in no block: {kernel} in the kernel, {model} in the model").unwrap_or_default();
     }
 }
 

@@ -138,10 +138,11 @@ impl Zone {
             return Some(frame);
         }
         let list = (cpu, order, of_type);
-        let is_refilled = wanted.filter(|&frame| self.block_around(frame).is_some_and(|(_, larger)| larger >= order));
-        let is_refilled = is_refilled.filter(|&frame| self.refills.leaves(list, self.pfn(frame), now_ns));
-        if is_refilled.is_some() || self.list(cpu, order, of_type).count == 0 {
-            self.refill(list, is_refilled, rules, now_ns);
+        let free = wanted.filter(|&frame| self.block_around(frame).is_some_and(|(_, larger)| larger >= order));
+        // The recorded kernel refilled its list with it, if nobody had freed it there.
+        let refilled_with = free.filter(|&frame| self.refills.leaves(list, self.pfn(frame), now_ns));
+        if refilled_with.is_some() || self.list(cpu, order, of_type).count == 0 {
+            self.refill(list, refilled_with, rules, now_ns);
         }
         let head = self.list(cpu, order, of_type).head;
         let head = (head != super::zone::NONE).then_some(head);

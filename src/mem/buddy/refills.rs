@@ -99,7 +99,7 @@ impl Seen {
         let neighbour = before.filter(|&before| {
             let Left { exit, of_type: its_type, .. } = self.left[before as usize];
             let is_adjacent = exit.pfn == event.pfn + (1 << event.order);
-            is_adjacent || its_type == of_type && event.time_ns - exit.time_ns <= CALL_NS
+            is_adjacent || its_type == of_type && event.time_ns.abs_diff(exit.time_ns) <= CALL_NS
         });
         self.left.push(Left { list, of_type, exit, neighbour });
     }
