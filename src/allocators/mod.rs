@@ -9,6 +9,7 @@ mod model;
 mod object;
 pub mod slab;
 pub mod slob;
+mod slots;
 pub mod slub;
 mod state;
 mod topology;

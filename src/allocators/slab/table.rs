@@ -2,6 +2,7 @@
 //!
 //! Source: `slab_get_obj()`, `slab_put_obj()`, `cache_init_objs()`, `mm/slab.c`, Linux 6.1.
 
+use crate::allocators::slots::Slots;
 use crate::allocators::{Object, ObjectIndex, SlabId};
 use crate::mem::Pages;
 
@@ -36,50 +37,27 @@ pub(super) struct Slab {
 /// All slabs of a cache.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
-    slabs: Vec<Option<Slab>>,
-    lives: Vec<u32>,
-    unused: Vec<SlabId>,
+    slabs: Slots<Slab>,
     /// By slab: the stack of free indices; entries from `active` on are free.
     indices: Vec<ObjectIndex>,
     num: usize,
-    count: usize,
 }
 
 impl Table {
     pub(super) fn new(num: u16) -> Self {
-        Self { slabs: Vec::new(), lives: Vec::new(), unused: Vec::new(), indices: Vec::new(), num: usize::from(num), count: 0 }
+        Self { slabs: Slots::default(), indices: Vec::new(), num: usize::from(num) }
     }
 
     /// A slab whose objects are all free, handed out in ascending order, on no list.
     pub(super) fn add(&mut self, pages: Pages, colour_offset: u32) -> SlabId {
         let slab =
             Slab { pages, active: 0, listed: Listed::Nowhere, next: SlabId::NONE, prev: SlabId::NONE, colour_offset, freelist: None };
-        let id = match self.unused.pop() {
-            Some(id) => {
-                self.slabs[id.index()] = Some(slab);
-                self.lives[id.index()] += 1;
-                id
-            }
-            None => {
-                let id = SlabId::new(self.slabs.len());
-                self.slabs.push(Some(slab));
-                self.lives.push(1);
-                self.indices.resize(self.indices.len() + self.num, 0);
-                id
-            }
-        };
-        self.count += 1;
+        let id = self.slabs.add(slab);
+        self.indices.resize(self.slabs.numbers() * self.num, 0);
         for (entry, index) in self.row(id).iter_mut().zip(0..) {
             *entry = index;
         }
         id
-    }
-
-    pub(super) fn remove(&mut self, id: SlabId) -> Slab {
-        let slab = self.slabs[id.index()].take().expect("a slab is destroyed once");
-        self.unused.push(id);
-        self.count -= 1;
-        slab
     }
 
     fn row(&mut self, id: SlabId) -> &mut [ObjectIndex] {
@@ -101,7 +79,7 @@ impl Table {
     /// Takes the next free object (`slab_get_obj()`).
     #[inline]
     pub(super) fn get(&mut self, id: SlabId) -> Object {
-        let slab = self.slabs[id.index()].as_mut().expect("lists hold live slabs only");
+        let slab = &mut self.slabs[id];
         let index = self.indices[id.index() * self.num + usize::from(slab.active)];
         slab.active += 1;
         Object { slab: id, index }
@@ -110,7 +88,7 @@ impl Table {
     /// Puts an object back (`slab_put_obj()`).
     #[inline]
     pub(super) fn put(&mut self, object: Object) {
-        let slab = self.slabs[object.slab.index()].as_mut().expect("an object's slab exists");
+        let slab = &mut self.slabs[object.slab];
         slab.active -= 1;
         self.indices[object.slab.index() * self.num + usize::from(slab.active)] = object.index;
     }
@@ -118,38 +96,22 @@ impl Table {
     pub(super) fn is_full(&self, id: SlabId) -> bool {
         usize::from(self[id].active) == self.num
     }
+}
 
-    pub(super) fn count(&self) -> u64 {
-        self.count as u64
-    }
+/// The slots as they are; a slab comes by the table's own [`Table::add`].
+impl std::ops::Deref for Table {
+    type Target = Slots<Slab>;
 
-    pub(super) fn life(&self, id: SlabId) -> u32 {
-        self.lives[id.index()]
-    }
-
-    pub(super) fn life_at(&self, index: usize) -> Option<u32> {
-        self.slabs.get(index)?.as_ref()?;
-        self.lives.get(index).copied()
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (SlabId, &Slab)> {
-        self.slabs.iter().enumerate().filter_map(|(index, slab)| Some((SlabId::new(index), slab.as_ref()?)))
+    #[inline]
+    fn deref(&self) -> &Slots<Slab> {
+        &self.slabs
     }
 }
 
-impl std::ops::Index<SlabId> for Table {
-    type Output = Slab;
-
+impl std::ops::DerefMut for Table {
     #[inline]
-    fn index(&self, id: SlabId) -> &Slab {
-        self.slabs[id.index()].as_ref().expect("lists hold live slabs only")
-    }
-}
-
-impl std::ops::IndexMut<SlabId> for Table {
-    #[inline]
-    fn index_mut(&mut self, id: SlabId) -> &mut Slab {
-        self.slabs[id.index()].as_mut().expect("lists hold live slabs only")
+    fn deref_mut(&mut self) -> &mut Slots<Slab> {
+        &mut self.slabs
     }
 }
 

@@ -140,7 +140,7 @@ impl Slob {
         let Some(used) = self.pages[id].forget_used(object.index) else { return };
         let cache = usize::from(used.cache);
         if self.pages[id].is_whole {
-            let block = self.pages.remove(id);
+            let block = self.pages.remove(id).pages;
             let use_of = &mut self.uses[cache];
             use_of.whole_blocks -= 1;
             use_of.whole_pages -= 1 << block.order;
@@ -156,7 +156,7 @@ impl Slob {
                 self.pages.unlink(id);
                 self.totals.list_moves += 1;
             }
-            let block = self.pages.remove(id);
+            let block = self.pages.remove(id).pages;
             self.totals.shared_pages -= 1;
             self.totals.pages_freed += 1;
             pages.free(block);

@@ -3,6 +3,7 @@
 //! Source: `slob_page_alloc()`, `slob_free()`, `struct slob_block`, `mm/slob.c`, Linux 6.1.
 
 use crate::allocators::SlabId;
+use crate::allocators::slots::Slots;
 use crate::mem::Pages;
 
 /// The three lists of pages with free space.
@@ -171,9 +172,7 @@ fn aligned(start: u16, wanted: Wanted, unit_bytes: u32) -> Option<u16> {
 /// All pages, and the circular lists.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PageTable {
-    slots: Vec<Option<Page>>,
-    lives: Vec<u32>,
-    unused: Vec<SlabId>,
+    pages: Slots<Page>,
     /// By list: its front.
     fronts: [Option<SlabId>; 3],
     /// By list: its length.
@@ -181,42 +180,6 @@ pub(super) struct PageTable {
 }
 
 impl PageTable {
-    pub(super) fn add(&mut self, page: Page) -> SlabId {
-        match self.unused.pop() {
-            Some(id) => {
-                self.slots[id.index()] = Some(page);
-                self.lives[id.index()] += 1;
-                id
-            }
-            None => {
-                let id = SlabId::new(self.slots.len());
-                self.slots.push(Some(page));
-                self.lives.push(1);
-                id
-            }
-        }
-    }
-
-    /// Removes a page that is on no list.
-    pub(super) fn remove(&mut self, id: SlabId) -> Pages {
-        let page = self.slots[id.index()].take().expect("a page is given back once");
-        self.unused.push(id);
-        page.pages
-    }
-
-    pub(super) fn life(&self, id: SlabId) -> u32 {
-        self.lives[id.index()]
-    }
-
-    pub(super) fn life_at(&self, index: usize) -> Option<u32> {
-        self.slots.get(index)?.as_ref()?;
-        self.lives.get(index).copied()
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (SlabId, &Page)> {
-        self.slots.iter().enumerate().filter_map(|(index, page)| Some((SlabId::new(index), page.as_ref()?)))
-    }
-
     pub(super) fn front(&self, list: SizeList) -> Option<SlabId> {
         self.fronts[list as usize]
     }
@@ -266,16 +229,18 @@ impl PageTable {
     }
 }
 
-impl std::ops::Index<SlabId> for PageTable {
-    type Output = Page;
+impl std::ops::Deref for PageTable {
+    type Target = Slots<Page>;
 
-    fn index(&self, id: SlabId) -> &Page {
-        self.slots[id.index()].as_ref().expect("lists hold live pages only")
+    #[inline]
+    fn deref(&self) -> &Slots<Page> {
+        &self.pages
     }
 }
 
-impl std::ops::IndexMut<SlabId> for PageTable {
-    fn index_mut(&mut self, id: SlabId) -> &mut Page {
-        self.slots[id.index()].as_mut().expect("lists hold live pages only")
+impl std::ops::DerefMut for PageTable {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Slots<Page> {
+        &mut self.pages
     }
 }

@@ -40,7 +40,7 @@ impl Cache {
     #[must_use]
     pub fn gauges(&self) -> Gauges {
         let mut gauges =
-            Gauges { slabs: self.slabs.count() as u64, cpu_slabs: self.cpu_slab_count() + self.cpu_partial_count(), ..Gauges::default() };
+            Gauges { slabs: self.slabs.count(), cpu_slabs: self.cpu_slab_count() + self.cpu_partial_count(), ..Gauges::default() };
         gauges.total_objects = self.slabs.iter().map(|(_, slab)| u64::from(slab.objects)).sum();
         let mut free = 0;
         for id in self.nodes.iter().flat_map(|node| node.iter(&self.slabs)) {
@@ -56,7 +56,7 @@ impl Cache {
     /// Slabs in existence.
     #[must_use]
     pub fn slab_count(&self) -> u64 {
-        self.slabs.count() as u64
+        self.slabs.count()
     }
 
     /// Bytes of pages in slabs, for a page of `page_bytes`.

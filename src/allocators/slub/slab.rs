@@ -4,6 +4,7 @@
 //! of the slab's row in one table per cache, instead of a word inside the object. The row has room for
 //! the objects of the preferred order.
 
+use crate::allocators::slots::Slots;
 pub use crate::allocators::{Object, ObjectIndex, SlabId};
 use crate::mem::Pages;
 
@@ -53,50 +54,17 @@ impl Slab {
 /// All slabs of a cache.
 #[derive(Debug, Clone)]
 pub(super) struct SlabTable {
-    slabs: Vec<Option<Slab>>,
-    /// By number: how many slabs have had it.
-    lives: Vec<u32>,
-    unused: Vec<SlabId>,
+    slabs: Slots<Slab>,
     /// One row of links per slab.
     links: Vec<ObjectIndex>,
     row: usize,
-    count: usize,
     /// Pages in all slabs.
     pages: u64,
 }
 
 impl SlabTable {
     pub(super) fn new(objects_per_slab: u16) -> Self {
-        Self {
-            slabs: Vec::new(),
-            lives: Vec::new(),
-            unused: Vec::new(),
-            links: Vec::new(),
-            row: usize::from(objects_per_slab),
-            count: 0,
-            pages: 0,
-        }
-    }
-
-    /// How many slabs have had this number, the present one included.
-    #[inline]
-    pub(super) fn life(&self, id: SlabId) -> u32 {
-        self.lives[id.index()]
-    }
-
-    pub(super) fn at(&self, index: usize) -> Option<SlabId> {
-        self.slabs.get(index)?.as_ref()?;
-        Some(SlabId::new(index))
-    }
-
-    pub(super) fn life_at(&self, index: usize) -> Option<u32> {
-        self.slabs.get(index)?.as_ref()?;
-        self.lives.get(index).copied()
-    }
-
-    /// Number of slabs in existence (`nr_slabs`, over all nodes).
-    pub(super) fn count(&self) -> usize {
-        self.count
+        Self { slabs: Slots::default(), links: Vec::new(), row: usize::from(objects_per_slab), pages: 0 }
     }
 
     /// Pages in all slabs.
@@ -104,14 +72,9 @@ impl SlabTable {
         self.pages
     }
 
-    /// All slabs, by number.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (SlabId, &Slab)> {
-        self.slabs.iter().enumerate().filter_map(|(index, slab)| Some((SlabId::new(index), slab.as_ref()?)))
-    }
-
     /// Adds a slab whose objects are all free, linked in ascending order.
     pub(super) fn add(&mut self, pages: Pages, objects: u16) -> SlabId {
-        let slab = Slab {
+        let id = self.slabs.add(Slab {
             freelist: if objects == 0 { NO_OBJECT } else { 0 },
             inuse: 0,
             objects,
@@ -120,22 +83,8 @@ impl SlabTable {
             parked_free: 0,
             next: SlabId::NONE,
             prev: SlabId::NONE,
-        };
-        let id = match self.unused.pop() {
-            Some(id) => {
-                self.slabs[id.index()] = Some(slab);
-                self.lives[id.index()] += 1;
-                id
-            }
-            None => {
-                let id = SlabId::new(self.slabs.len());
-                self.slabs.push(Some(slab));
-                self.lives.push(1);
-                self.links.resize(self.links.len() + self.row, NO_OBJECT);
-                id
-            }
-        };
-        self.count += 1;
+        });
+        self.links.resize(self.slabs.numbers() * self.row, NO_OBJECT);
         self.pages += 1 << pages.order;
         let row = &mut self.links[id.index() * self.row..][..usize::from(objects)];
         for (index, link) in row.iter_mut().enumerate() {
@@ -149,9 +98,7 @@ impl SlabTable {
 
     /// Removes a slab; its pages go back to the caller.
     pub(super) fn remove(&mut self, id: SlabId) -> Pages {
-        let slab = self.slabs[id.index()].take().expect("a slab is discarded once");
-        self.unused.push(id);
-        self.count -= 1;
+        let slab = self.slabs.remove(id);
         self.pages -= 1 << slab.pages.order;
         slab.pages
     }
@@ -174,18 +121,19 @@ impl SlabTable {
     }
 }
 
-impl std::ops::Index<SlabId> for SlabTable {
-    type Output = Slab;
+/// The slots as they are; a slab comes and goes by the table's own [`SlabTable::add`] and [`SlabTable::remove`].
+impl std::ops::Deref for SlabTable {
+    type Target = Slots<Slab>;
 
     #[inline]
-    fn index(&self, id: SlabId) -> &Slab {
-        self.slabs[id.index()].as_ref().expect("lists hold live slabs only")
+    fn deref(&self) -> &Slots<Slab> {
+        &self.slabs
     }
 }
 
-impl std::ops::IndexMut<SlabId> for SlabTable {
+impl std::ops::DerefMut for SlabTable {
     #[inline]
-    fn index_mut(&mut self, id: SlabId) -> &mut Slab {
-        self.slabs[id.index()].as_mut().expect("lists hold live slabs only")
+    fn deref_mut(&mut self) -> &mut Slots<Slab> {
+        &mut self.slabs
     }
 }
