@@ -13,6 +13,7 @@ pub mod bench;
 pub mod cli;
 pub mod compare;
 pub mod fallback;
+mod list;
 pub mod mem;
 pub mod prepare;
 pub mod refine;

@@ -1,5 +1,7 @@
 //! Slabs and objects, as all models name them.
 
+use crate::list::Id;
+
 /// Index of an object in its slab.
 pub type ObjectIndex = u16;
 
@@ -32,6 +34,10 @@ impl SlabId {
     pub fn index(self) -> usize {
         self.0 as usize
     }
+}
+
+impl Id for SlabId {
+    const NONE: Self = Self::NONE;
 }
 
 /// An object: a slab and a place in it.

@@ -6,6 +6,7 @@ use super::lock::{Held, Lock};
 use super::memory::Memory;
 use super::probe::{LockSite, Probe};
 use super::slab::SlabId;
+pub(super) use crate::list::End;
 use crate::sync::{AtomicU32, AtomicU64, hint};
 
 /// What a cache has on one node. Lines of its own, so that nodes do not meet.
@@ -29,13 +30,6 @@ struct List {
     head: SlabId,
     tail: SlabId,
     len: u32,
-}
-
-/// Which end of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    Head,
-    Tail,
 }
 
 impl Node {

@@ -8,6 +8,7 @@ use super::counters::SlabCounter;
 use super::table::Listed;
 use crate::allocators::slub::{AllocRequest, Caller};
 use crate::allocators::{Object, SlabId};
+use crate::list::End;
 use crate::mem::{PageRequest, PageSource, Rights};
 
 /// What a page request may do.
@@ -153,7 +154,7 @@ impl SlabCache {
         lists.free_objects += u64::from(self.spec.geometry.num) - u64::from(active);
         self.count(cpu, SlabCounter::Grown);
         if active == 0 {
-            self.link(slab, Listed::Free, false);
+            self.link(slab, Listed::Free, End::Tail);
         } else {
             self.fixup_slab_list(cpu, slab);
         }

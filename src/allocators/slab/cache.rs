@@ -4,8 +4,9 @@ use super::array::ArrayCache;
 use super::counters::{SlabCounter, SlabCounts};
 use super::geometry::{Geometry, IndexPlace, Tunables};
 use super::rules::SlabRules;
-use super::table::{List, Listed, Table};
+use super::table::{Listed, Table};
 use crate::allocators::{Object, SlabId, Topology};
+use crate::list::{End, List};
 
 /// What all caches of a kernel have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,9 +76,9 @@ pub(super) enum FreelistRequest {
 /// What a cache has on a node (`struct kmem_cache_node`).
 #[derive(Debug, Clone)]
 pub(super) struct Node {
-    pub(super) partial: List,
-    pub(super) full: List,
-    pub(super) free: List,
+    pub(super) partial: List<SlabId>,
+    pub(super) full: List<SlabId>,
+    pub(super) free: List<SlabId>,
     pub(super) total_slabs: u64,
     pub(super) free_objects: u64,
     pub(super) free_limit: u64,
@@ -186,8 +187,8 @@ impl SlabCache {
         }
     }
 
-    /// Puts a slab that is on no list at the head or tail of one.
-    pub(super) fn link(&mut self, slab: SlabId, listed: Listed, at_head: bool) {
+    /// Puts a slab that is on no list at an end of one.
+    pub(super) fn link(&mut self, slab: SlabId, listed: Listed, end: End) {
         let node = self.node_of_slab(slab);
         self.slabs[slab].listed = listed;
         let lists = &mut self.nodes[node];
@@ -197,7 +198,7 @@ impl SlabCache {
             Listed::Free => &mut lists.free,
             Listed::Nowhere => return,
         };
-        if at_head { list.push_head(&mut self.slabs, slab) } else { list.push_tail(&mut self.slabs, slab) }
+        list.push(&mut self.slabs, slab, end);
     }
 
     /// Puts a slab that objects were taken from on its list (`fixup_slab_list()`).
@@ -208,7 +209,7 @@ impl SlabCache {
         if before != listed {
             self.count(cpu, SlabCounter::ListMoves);
         }
-        self.link(slab, listed, true);
+        self.link(slab, listed, End::Head);
     }
 
     /// Objects that are out of slabs, those in arrays included.

@@ -8,6 +8,7 @@ use super::cache::{FreelistRequest, SlabCache};
 use super::counters::SlabCounter;
 use super::table::Listed;
 use crate::allocators::{Object, SlabId};
+use crate::list::End;
 use crate::mem::PageSource;
 
 impl SlabCache {
@@ -114,7 +115,7 @@ impl SlabCache {
                 self.count(cpu, SlabCounter::ListMoves);
             }
             // To the tail of partial: its other objects get the longest time to be freed too.
-            self.link(slab, listed, is_empty);
+            self.link(slab, listed, if is_empty { End::Head } else { End::Tail });
         }
         self.scratch = objects;
         while !self.rules.destroys_emptied_slab

@@ -4,6 +4,7 @@ use super::cache::SlabCache;
 use super::table::Listed;
 use crate::allocators::slub::Seed;
 use crate::allocators::{ObjectIndex, SlabId};
+use crate::list::End;
 
 impl SlabCache {
     /// Adds a slab; objects that are not listed as free are in use. Free objects beyond the slab's size and repetitions are ignored.
@@ -23,7 +24,7 @@ impl SlabCache {
             count if count == seen.len() => Listed::Free,
             _ => Listed::Partial,
         };
-        self.link(slab, listed, false);
+        self.link(slab, listed, End::Tail);
         self.note_maximum();
         slab
     }

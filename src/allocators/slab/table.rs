@@ -4,6 +4,7 @@
 
 use crate::allocators::slots::Slots;
 use crate::allocators::{Object, ObjectIndex, SlabId};
+use crate::list::{Linked, Links};
 use crate::mem::Pages;
 
 /// The list of its node that a slab is on.
@@ -26,8 +27,7 @@ pub(super) struct Slab {
     /// Objects that are not free in the slab; those in arrays count.
     pub(super) active: u16,
     pub(super) listed: Listed,
-    next: SlabId,
-    prev: SlabId,
+    links: Links<SlabId>,
     /// Bytes from the start of the pages to the first object.
     pub(super) colour_offset: u32,
     /// The kmalloc object with the free indices of an off-slab cache, once it is there.
@@ -50,8 +50,7 @@ impl Table {
 
     /// A slab whose objects are all free, handed out in ascending order, on no list.
     pub(super) fn add(&mut self, pages: Pages, colour_offset: u32) -> SlabId {
-        let slab =
-            Slab { pages, active: 0, listed: Listed::Nowhere, next: SlabId::NONE, prev: SlabId::NONE, colour_offset, freelist: None };
+        let slab = Slab { pages, active: 0, listed: Listed::Nowhere, links: Links::default(), colour_offset, freelist: None };
         let id = self.slabs.add(slab);
         self.indices.resize(self.slabs.numbers() * self.num, 0);
         for (entry, index) in self.row(id).iter_mut().zip(0..) {
@@ -115,76 +114,14 @@ impl std::ops::DerefMut for Table {
     }
 }
 
-/// A doubly linked list of slabs.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct List {
-    head: SlabId,
-    tail: SlabId,
-    len: u64,
-}
-
-impl Default for List {
-    fn default() -> Self {
-        Self { head: SlabId::NONE, tail: SlabId::NONE, len: 0 }
-    }
-}
-
-impl List {
-    pub(super) fn head(&self) -> Option<SlabId> {
-        (!self.head.is_none()).then_some(self.head)
+impl Linked<SlabId> for Table {
+    #[inline]
+    fn links(&self, id: SlabId) -> &Links<SlabId> {
+        &self[id].links
     }
 
-    pub(super) fn tail(&self) -> Option<SlabId> {
-        (!self.tail.is_none()).then_some(self.tail)
-    }
-
-    pub(super) fn len(&self) -> u64 {
-        self.len
-    }
-
-    pub(super) fn push_head(&mut self, slabs: &mut Table, id: SlabId) {
-        let old = self.head;
-        slabs[id].next = old;
-        slabs[id].prev = SlabId::NONE;
-        if old.is_none() {
-            self.tail = id;
-        } else {
-            slabs[old].prev = id;
-        }
-        self.head = id;
-        self.len += 1;
-    }
-
-    pub(super) fn push_tail(&mut self, slabs: &mut Table, id: SlabId) {
-        let old = self.tail;
-        slabs[id].prev = old;
-        slabs[id].next = SlabId::NONE;
-        if old.is_none() {
-            self.head = id;
-        } else {
-            slabs[old].next = id;
-        }
-        self.tail = id;
-        self.len += 1;
-    }
-
-    pub(super) fn unlink(&mut self, slabs: &mut Table, id: SlabId) {
-        let (prev, next) = (slabs[id].prev, slabs[id].next);
-        if prev.is_none() {
-            self.head = next;
-        } else {
-            slabs[prev].next = next;
-        }
-        if next.is_none() {
-            self.tail = prev;
-        } else {
-            slabs[next].prev = prev;
-        }
-        self.len -= 1;
-    }
-
-    pub(super) fn iter<'a>(&self, slabs: &'a Table) -> impl Iterator<Item = SlabId> + use<'a> {
-        let some = |id: SlabId| (!id.is_none()).then_some(id);
-        std::iter::successors(some(self.head), move |&id| some(slabs[id].next))
+    #[inline]
+    fn links_mut(&mut self, id: SlabId) -> &mut Links<SlabId> {
+        &mut self[id].links
     }
 }

@@ -8,6 +8,7 @@ mod scenarios;
 use super::*;
 use crate::allocators::Topology;
 use crate::allocators::slub::sizing::{CacheFlags, KernelRelease};
+use crate::list::List;
 use crate::mem::{PageRequest, Pages, UnlimitedPages};
 
 const RELEASE: KernelRelease = KernelRelease::new(6, 1, 0);
@@ -124,7 +125,7 @@ impl Bench {
     /// `P[M:4 C:1] F[L] E[B A] fo=27` of a node.
     fn lists(&mut self, node: usize) -> String {
         let node = self.cache.nodes[node].clone();
-        let slabs = |list: &table::List| list.iter(&self.cache.slabs).collect::<Vec<_>>();
+        let slabs = |list: &List<SlabId>| list.iter(&self.cache.slabs).collect::<Vec<_>>();
         let (partial, full, free) = (slabs(&node.partial), slabs(&node.full), slabs(&node.free));
         let mut plain = |slabs: Vec<SlabId>| slabs.into_iter().map(|slab| self.name(slab).to_string()).collect::<Vec<_>>().join(" ");
         let (full, free) = (plain(full), plain(free));

@@ -3,7 +3,7 @@
 use super::array::ArrayCache;
 use super::cache::{Node, SlabCache};
 use super::counters::SlabCounter;
-use super::table::{List, Listed};
+use super::table::Listed;
 use crate::allocators::violation::{Violation, holds};
 use crate::allocators::{Object, SlabId};
 
@@ -65,7 +65,8 @@ impl SlabCache {
         let mut slabs = 0;
         let mut free_objects = 0;
         for (list, listed) in [(&node.partial, Listed::Partial), (&node.full, Listed::Full), (&node.free, Listed::Free)] {
-            let on_list: Vec<SlabId> = List::iter(list, &self.slabs).collect();
+            list.check(&self.slabs).map_err(|detail| Violation { law: "lists are linked both ways", detail })?;
+            let on_list: Vec<SlabId> = list.iter(&self.slabs).collect();
             let own = |&id: &SlabId| self.slabs[id].listed == listed && self.slabs[id].pages.node == number;
             holds("a list holds slabs of its node that know it", on_list.iter().all(own), || format!("node {number}, {listed:?}"))?;
             holds("a list knows its length", on_list.len() as u64 == list.len(), || format!("node {number}, {listed:?}"))?;

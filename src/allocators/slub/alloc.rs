@@ -271,7 +271,7 @@ impl Cache {
 
     /// A node has more listed than it has to keep.
     pub(super) fn has_spare(&self, node: u16) -> bool {
-        self.nodes[usize::from(node)].len() > self.layout.min_partial
+        self.nodes[usize::from(node)].len() > u64::from(self.layout.min_partial)
     }
 
     /// `get_partial_node()`: the first slab of the list, and some more for the CPU partial list.

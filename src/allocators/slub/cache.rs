@@ -86,7 +86,7 @@ impl Cache {
             topology: topology.clone(),
             slabs: SlabTable::new(objects.max(layout.min_objects as u16)),
             cpus: vec![cpu; usize::from(topology.cpus())],
-            nodes: vec![NodePartial::new(); usize::from(topology.nodes())],
+            nodes: vec![NodePartial::default(); usize::from(topology.nodes())],
             seeded_slabs: 0,
             seeded_in_use: 0,
             uncounted_discards: 0,
@@ -138,9 +138,10 @@ impl Cache {
     /// True if the slab's node keeps no further empty slab (`nr_partial >= min_partial`).
     pub(super) fn has_enough_partial(&self, slab: SlabId) -> bool {
         let listed = self.nodes[usize::from(self.slabs[slab].pages.node)].len();
+        let min_partial = u64::from(self.layout.min_partial);
         match self.rules.keep_empty {
-            KeepEmpty::UpToMinPartial => listed > self.layout.min_partial,
-            KeepEmpty::Never | KeepEmpty::BelowMinPartial => listed >= self.layout.min_partial,
+            KeepEmpty::UpToMinPartial => listed > min_partial,
+            KeepEmpty::Never | KeepEmpty::BelowMinPartial => listed >= min_partial,
         }
     }
 }

@@ -43,7 +43,7 @@ impl Cache {
         let descriptor = &mut self.slabs[slab];
         descriptor.parked_free = descriptor.free_objects();
         own.partial_objects += u32::from(descriptor.parked_free);
-        descriptor.next = below;
+        descriptor.links.next = below;
         descriptor.place = Place::CpuPartial(cpu);
     }
 
@@ -55,7 +55,7 @@ impl Cache {
             return None;
         }
         let descriptor = &mut self.slabs[top];
-        own.partial = std::mem::replace(&mut descriptor.next, SlabId::NONE);
+        own.partial = std::mem::replace(&mut descriptor.links.next, SlabId::NONE);
         own.partial_slabs -= 1;
         own.partial_objects -= u32::from(descriptor.parked_free);
         descriptor.place = Place::Transit;
@@ -70,7 +70,7 @@ impl Cache {
     /// Slabs of a CPU's list, from its top.
     pub(super) fn cpu_partial(&self, cpu: u16) -> impl Iterator<Item = SlabId> {
         let top = self.cpus[usize::from(cpu)].partial;
-        let next = |&id: &SlabId| Some(self.slabs[id].next).filter(|next| !next.is_none());
+        let next = |&id: &SlabId| Some(self.slabs[id].links.next).filter(|next| !next.is_none());
         std::iter::successors(Some(top).filter(|top| !top.is_none()), next)
     }
 

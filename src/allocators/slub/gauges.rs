@@ -68,7 +68,7 @@ impl Cache {
     /// Slabs on node partial lists.
     #[must_use]
     pub fn partial_count(&self) -> u64 {
-        self.nodes.iter().map(|node| u64::from(node.len())).sum()
+        self.nodes.iter().map(|node| node.len()).sum()
     }
 
     /// Free objects in the layers in front of the nodes' lists: in cpu slabs, freed there by others or not, in slabs on CPU

@@ -1,79 +1,44 @@
 //! Node partial lists.
 
 use super::slab::{Place, SlabId, SlabTable};
+use crate::list::List;
 
-/// The partial list of one node (`struct kmem_cache_node`).
-#[derive(Debug, Clone)]
+pub(super) use crate::list::End;
+
+/// The partial list of one node (`struct kmem_cache_node`). What is on it has its place there.
+#[derive(Debug, Clone, Default)]
 pub(super) struct NodePartial {
-    head: SlabId,
-    tail: SlabId,
-    nr_partial: u32,
-}
-
-/// Which end of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    Head,
-    Tail,
+    list: List<SlabId>,
 }
 
 impl NodePartial {
-    pub(super) fn new() -> Self {
-        Self { head: SlabId::NONE, tail: SlabId::NONE, nr_partial: 0 }
-    }
-
-    /// Slabs on the list.
-    pub(super) fn len(&self) -> u32 {
-        self.nr_partial
+    /// Slabs on the list (`nr_partial`).
+    pub(super) fn len(&self) -> u64 {
+        self.list.len()
     }
 
     pub(super) fn first(&self) -> Option<SlabId> {
-        Some(self.head).filter(|head| !head.is_none())
+        self.list.head()
     }
 
     /// Slabs from the head.
     pub(super) fn iter<'a>(&self, slabs: &'a SlabTable) -> impl Iterator<Item = SlabId> + use<'a> {
-        std::iter::successors(self.first(), |&id| Some(slabs[id].next).filter(|next| !next.is_none()))
+        self.list.iter(slabs)
     }
 
     pub(super) fn add(&mut self, slabs: &mut SlabTable, id: SlabId, end: End) {
-        let neighbour = match end {
-            End::Head => std::mem::replace(&mut self.head, id),
-            End::Tail => std::mem::replace(&mut self.tail, id),
-        };
-        let slab = &mut slabs[id];
-        slab.place = Place::NodePartial;
-        (slab.prev, slab.next) = match end {
-            End::Head => (SlabId::NONE, neighbour),
-            End::Tail => (neighbour, SlabId::NONE),
-        };
-        if neighbour.is_none() {
-            (self.head, self.tail) = (id, id);
-        } else {
-            match end {
-                End::Head => slabs[neighbour].prev = id,
-                End::Tail => slabs[neighbour].next = id,
-            }
-        }
-        self.nr_partial += 1;
+        slabs[id].place = Place::NodePartial;
+        self.list.push(slabs, id, end);
     }
 
     pub(super) fn remove(&mut self, slabs: &mut SlabTable, id: SlabId) {
-        let slab = &mut slabs[id];
-        let (prev, next) = (slab.prev, slab.next);
-        slab.place = Place::Transit;
-        (slab.prev, slab.next) = (SlabId::NONE, SlabId::NONE);
-        if prev.is_none() {
-            self.head = next
-        } else {
-            slabs[prev].next = next
-        }
-        if next.is_none() {
-            self.tail = prev
-        } else {
-            slabs[next].prev = prev
-        }
-        self.nr_partial -= 1;
+        slabs[id].place = Place::Transit;
+        self.list.unlink(slabs, id);
+    }
+
+    /// Checks the links of the list.
+    pub(super) fn check(&self, slabs: &SlabTable) -> Result<(), String> {
+        self.list.check(slabs)
     }
 }
 
@@ -86,7 +51,7 @@ mod tests {
     fn order_from_both_ends_and_removal_from_the_middle() {
         let mut slabs = SlabTable::new(1);
         let ids: Vec<SlabId> = (0..3).map(|pfn| slabs.add(Pages { pfn, order: 0, node: 0 }, 1)).collect();
-        let mut list = NodePartial::new();
+        let mut list = NodePartial::default();
         list.add(&mut slabs, ids[0], End::Tail);
         list.add(&mut slabs, ids[1], End::Tail);
         list.add(&mut slabs, ids[2], End::Head);

@@ -6,6 +6,7 @@
 
 use crate::allocators::slots::Slots;
 pub use crate::allocators::{Object, ObjectIndex, SlabId};
+use crate::list::{Linked, Links};
 use crate::mem::Pages;
 
 /// End of a freelist. No slab has so many objects (the kernel's limit is 32,767).
@@ -40,8 +41,7 @@ pub(super) struct Slab {
     /// Free objects when the slab was put on a CPU partial list.
     pub(super) parked_free: u16,
     /// Neighbours on a node partial list, or the next below on a CPU partial list.
-    pub(super) next: SlabId,
-    pub(super) prev: SlabId,
+    pub(super) links: Links<SlabId>,
 }
 
 impl Slab {
@@ -81,8 +81,7 @@ impl SlabTable {
             place: Place::Transit,
             pages,
             parked_free: 0,
-            next: SlabId::NONE,
-            prev: SlabId::NONE,
+            links: Links::default(),
         });
         self.links.resize(self.slabs.numbers() * self.row, NO_OBJECT);
         self.pages += 1 << pages.order;
@@ -135,5 +134,17 @@ impl std::ops::DerefMut for SlabTable {
     #[inline]
     fn deref_mut(&mut self) -> &mut Slots<Slab> {
         &mut self.slabs
+    }
+}
+
+impl Linked<SlabId> for SlabTable {
+    #[inline]
+    fn links(&self, id: SlabId) -> &Links<SlabId> {
+        &self[id].links
+    }
+
+    #[inline]
+    fn links_mut(&mut self, id: SlabId) -> &mut Links<SlabId> {
+        &mut self[id].links
     }
 }

@@ -93,6 +93,7 @@ impl Cache {
 
     fn check_nodes(&self) -> Result<(), Violation> {
         for (number, node) in (0..).zip(&self.nodes) {
+            node.check(&self.slabs).map_err(|detail| Violation { law: "lists are linked both ways", detail })?;
             let listed: Vec<SlabId> = node.iter(&self.slabs).collect();
             let own = |&id: &SlabId| self.slabs[id].place == Place::NodePartial && self.slabs[id].pages.node == number;
             holds("a node list holds slabs of its node", listed.iter().all(own), || format!("node {number}"))?;

@@ -2,7 +2,7 @@
 //!
 //! A recording shows the frees of pages that were moved, not where they went to. What the recording shows as free later is no such place.
 
-use super::zone::{MOVABLE, NONE, TARGET, Zone};
+use super::zone::{MOVABLE, TARGET, Zone};
 
 /// The free scanner of a zone.
 #[derive(Debug, Clone, Default)]
@@ -55,10 +55,12 @@ impl Zone {
         for round in 0..orders {
             let lower = (self.free_scanner.lower + round) % orders;
             let order = orders - 1 - lower;
-            let mut at = self.lists[usize::from(order)][usize::from(MOVABLE)].tail;
             let mut best = None;
             let mut scanned = 0;
-            while at != NONE && scanned < limit {
+            for at in self.lists[usize::from(order)][usize::from(MOVABLE)].iter_back(&self.frames[..]) {
+                if scanned >= limit {
+                    break;
+                }
                 scanned += 1;
                 if at >= half && best.is_none_or(|best| at > best) && self.stays_free(at, order, now_ns) {
                     best = Some(at);
@@ -68,7 +70,6 @@ impl Zone {
                     }
                     limit /= 2;
                 }
-                at = self.frames[at as usize].prev;
             }
             if let Some(head) = best {
                 return Some((head, order));

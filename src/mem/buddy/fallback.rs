@@ -1,6 +1,6 @@
 //! Taking pages of another migrate type: `__rmqueue_fallback()` up to 6.6, `__rmqueue_claim()` and `__rmqueue_steal()` of 6.12.
 
-use super::zone::{MAX_ORDER, MOVABLE, NONE, RECLAIMABLE, UNMOVABLE, Zone};
+use super::zone::{End, MAX_ORDER, MOVABLE, RECLAIMABLE, UNMOVABLE, Zone};
 
 /// How a kernel takes pages of another type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +55,7 @@ impl Zone {
 
     /// The first block of another type of exactly this order.
     fn foreign(&self, order: u8, wanted: u8) -> Option<u32> {
-        let head = |of_type: u8| self.lists[usize::from(order)][usize::from(of_type)].head;
-        victims(wanted).into_iter().map(head).find(|&head| head != NONE)
+        victims(wanted).into_iter().find_map(|of_type| self.lists[usize::from(order)][usize::from(of_type)].head())
     }
 
     /// `can_steal_fallback()`, `should_try_claim_block()`: whether a request may make a pageblock its own.
@@ -76,7 +75,7 @@ impl Zone {
         if at >= self.pageblock_order {
             self.set_types(frame, at, wanted);
             self.remove(frame, at);
-            self.insert(frame, at, wanted, super::zone::End::Tail);
+            self.insert(frame, at, wanted, End::Tail);
         } else {
             self.marks.boost(self.pageblock_order);
             if self.may_claim(at, wanted) {
@@ -87,7 +86,7 @@ impl Zone {
                 }
             } else {
                 self.remove(frame, at);
-                self.insert(frame, at, wanted, super::zone::End::Tail);
+                self.insert(frame, at, wanted, End::Tail);
             }
         }
         self.take_smallest(order, wanted)

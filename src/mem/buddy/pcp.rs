@@ -6,7 +6,7 @@
 
 use super::fallback::{Fallback, Stage};
 use super::refills::Next;
-use super::zone::{End, List, RECLAIMABLE, TYPES, Zone};
+use super::zone::{BlockList, End, RECLAIMABLE, TYPES, Zone};
 
 /// How a kernel keeps per-CPU lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +28,7 @@ const BATCH_SCALE_MAX: u32 = 5;
 /// The lists of one CPU in one zone (`struct per_cpu_pages`).
 #[derive(Debug, Clone)]
 pub(super) struct CpuLists {
-    lists: [[List; TYPES - 1]; MAX_PCP_ORDER as usize + 1],
+    lists: [[BlockList; TYPES - 1]; MAX_PCP_ORDER as usize + 1],
     /// Pages on them.
     pub(super) count: u64,
     batch: u64,
@@ -76,7 +76,7 @@ impl CpuLists {
     }
 
     /// The lists by order and type, for checks.
-    pub(super) fn lists(&self) -> impl Iterator<Item = (u8, u8, &List)> {
+    pub(super) fn lists(&self) -> impl Iterator<Item = (u8, u8, &BlockList)> {
         (0..).zip(&self.lists).flat_map(|(order, lists)| (0..).zip(lists).map(move |(of_type, list)| (order, of_type, list)))
     }
 }
@@ -99,14 +99,14 @@ impl Rules {
 }
 
 impl Zone {
-    fn list(&mut self, cpu: u16, order: u8, of_type: u8) -> &mut List {
-        &mut self.pcp[usize::from(cpu)].lists[usize::from(order)][usize::from(of_type)]
+    fn list(&self, cpu: u16, order: u8, of_type: u8) -> &BlockList {
+        &self.pcp[usize::from(cpu)].lists[usize::from(order)][usize::from(of_type)]
     }
 
     fn park(&mut self, frame: u32, order: u8, of_type: u8, cpu: u16, end: End) {
         self.mark_parked(frame, order, of_type, cpu);
         let lists = &mut self.pcp[usize::from(cpu)];
-        lists.lists[usize::from(order)][usize::from(of_type)].push(&mut self.frames, frame, end);
+        lists.lists[usize::from(order)][usize::from(of_type)].push(&mut self.frames[..], frame, end);
         lists.count += 1 << order;
     }
 
@@ -114,7 +114,7 @@ impl Zone {
     pub(super) fn unpark(&mut self, frame: u32, order: u8) {
         let record = self.frames[frame as usize];
         let lists = &mut self.pcp[usize::from(record.cpu)];
-        lists.lists[usize::from(order)][usize::from(record.list)].unlink(&mut self.frames, frame);
+        lists.lists[usize::from(order)][usize::from(record.list)].unlink(&mut self.frames[..], frame);
         lists.count -= 1 << order;
         self.mark_moving(frame, order);
     }
@@ -141,11 +141,10 @@ impl Zone {
         let free = wanted.filter(|&frame| self.block_around(frame).is_some_and(|(_, larger)| larger >= order));
         // The recorded kernel refilled its list with it, if nobody had freed it there.
         let refilled_with = free.filter(|&frame| self.refills.leaves(list, self.pfn(frame), now_ns));
-        if refilled_with.is_some() || self.list(cpu, order, of_type).count == 0 {
+        if refilled_with.is_some() || self.list(cpu, order, of_type).is_empty() {
             self.refill(list, refilled_with, rules, now_ns);
         }
-        let head = self.list(cpu, order, of_type).head;
-        let head = (head != super::zone::NONE).then_some(head);
+        let head = self.list(cpu, order, of_type).head();
         let taken = match wanted {
             Some(frame) if self.parked_order(frame) == Some(order) => Some(frame),
             Some(frame) if self.block_around(frame).is_some_and(|(_, larger)| larger >= order) => {
@@ -188,7 +187,7 @@ impl Zone {
                 None => match self.refills.next(list, now_ns, left == 0) {
                     Next::Block(pfn) => self.place(pfn, order),
                     // The recorded kernel did not refill the list here: what the model gets is its own affair.
-                    Next::NoMore if self.list(cpu, order, of_type).count > 0 => break,
+                    Next::NoMore if !self.list(cpu, order, of_type).is_empty() => break,
                     Next::NoMore | Next::Unknown => None,
                 },
             };
@@ -309,8 +308,9 @@ impl Zone {
         let mut left = pages.min(self.pcp[usize::from(cpu)].count) as i64;
         while left > 0 {
             let (order, of_type) = ((at / TYPES_ON_LISTS) as u8, (at % TYPES_ON_LISTS) as u8);
-            while left > 0 && self.list(cpu, order, of_type).count > 0 {
-                let tail = self.list(cpu, order, of_type).tail;
+            while left > 0
+                && let Some(tail) = self.list(cpu, order, of_type).tail()
+            {
                 self.drain(tail, order);
                 left -= 1 << order;
             }
@@ -336,9 +336,8 @@ impl Zone {
 
     /// The block that came last with a refill by the rules and is still on the list. Refills are appended to an empty list, and what is freed is
     /// put in front, so it is the last one.
-    fn refilled(&mut self, cpu: u16, order: u8, of_type: u8) -> Option<u32> {
-        let tail = self.list(cpu, order, of_type).tail;
-        (tail != super::zone::NONE && self.is_supposed(tail)).then_some(tail)
+    fn refilled(&self, cpu: u16, order: u8, of_type: u8) -> Option<u32> {
+        self.list(cpu, order, of_type).tail().filter(|&tail| self.is_supposed(tail))
     }
 
     /// So many pages went back from the CPU's lists that the model has in use: others go back in their stead, once there are as many as in a block
@@ -362,11 +361,9 @@ impl Zone {
     }
 
     /// A block that the recording does not show on a list, near the end that blocks go back from.
-    fn unexpected(&mut self, cpu: u16, order: u8, of_type: u8) -> Option<u32> {
+    fn unexpected(&self, cpu: u16, order: u8, of_type: u8) -> Option<u32> {
         const NEAR: usize = 16;
-        let tail = self.list(cpu, order, of_type).tail;
-        let listed = |frame: u32| Some(frame).filter(|&frame| frame != super::zone::NONE);
-        let blocks = std::iter::successors(listed(tail), |&at| listed(self.frames[at as usize].prev));
+        let blocks = self.list(cpu, order, of_type).iter_back(&self.frames[..]);
         let is_unexpected = |frame: &u32| {
             !self.refills.are_shown() || self.is_supposed(*frame) || self.was_freed(*frame) && !self.is_recorded_as_freed(*frame)
         };

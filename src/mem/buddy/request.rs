@@ -1,7 +1,7 @@
 //! A slab's request: `get_page_from_freelist()` and as much of `__alloc_pages_slowpath()` as needs no reclaim.
 
 use super::marks::Mark;
-use super::zone::{NONE, RECLAIMABLE, UNMOVABLE, ZoneKind};
+use super::zone::{RECLAIMABLE, UNMOVABLE, ZoneKind};
 use super::{OwnerPages, PageModel, Placement};
 use crate::mem::{PageRequest, Pages, RecordedSlab, Rights};
 
@@ -171,8 +171,8 @@ impl PageModel {
     /// Takes back the pages of a slab.
     pub(super) fn slab_free(&mut self, pages: Pages) {
         let found = self.find(pages.pfn, pages.order).filter(|&(zone, frame)| {
-            let frames = frame..frame + (1 << pages.order);
-            frame != NONE && frames.into_iter().all(|frame| self.zones[zone].is_used(frame))
+            let mut frames = frame..frame + (1 << pages.order);
+            frames.all(|frame| self.zones[zone].is_used(frame))
         });
         match found {
             Some((zone, frame)) => self.give_back(zone, frame, pages.order, self.cpu),

@@ -44,8 +44,7 @@ fn free((zone, _): &mut (Zone, Fallback), frame: u32, order: u8) {
 
 /// The blocks on a list, head first.
 fn list((zone, _): &(Zone, Fallback), order: usize, of_type: u8) -> Vec<u32> {
-    let some = |frame| Some(frame).filter(|&frame| frame != super::zone::NONE);
-    std::iter::successors(some(zone.lists[order][usize::from(of_type)].head), |&at| some(zone.frames[at as usize].next)).collect()
+    zone.lists[order][usize::from(of_type)].iter(&zone.frames[..]).collect()
 }
 
 #[test]
@@ -361,9 +360,9 @@ proptest! {
 #[test]
 fn a_list_keeps_its_ends() {
     let (mut zone, _) = fresh(Fallback::Steal);
-    let frame = zone.lists[10][usize::from(MOVABLE)].head;
+    let frame = zone.lists[10][usize::from(MOVABLE)].head().unwrap();
     zone.remove(frame, 10);
     zone.insert(frame, 10, MOVABLE, End::Tail);
-    assert_eq!(zone.lists[10][usize::from(MOVABLE)].tail, frame);
+    assert_eq!(zone.lists[10][usize::from(MOVABLE)].tail(), Some(frame));
     zone.drain_all(0);
 }

@@ -1,7 +1,7 @@
 //! The conservation laws of the page allocator.
 
 use super::PageModel;
-use super::zone::{MAX_ORDER, NONE, ORDERS, Zone};
+use super::zone::{BlockList, MAX_ORDER, ORDERS, Zone};
 
 /// A law that does not hold: a bug in the model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,9 +95,7 @@ impl Zone {
         for (order, lists) in (0_u8..).zip(&self.lists) {
             let mut count = 0;
             for (of_type, list) in (0_u8..).zip(lists) {
-                count += self.walk(list.head, list.tail, list.count, |frame| {
-                    self.free_order(frame) == Some(order) && self.frames[frame as usize].list == of_type
-                })?;
+                count += self.walk(list, |frame| self.free_order(frame) == Some(order) && self.frames[frame as usize].list == of_type)?;
             }
             if count != self.free_blocks[usize::from(order)] {
                 return Err(format!("{count} blocks of order {order} on lists, {} counted", self.free_blocks[usize::from(order)]));
@@ -110,7 +108,7 @@ impl Zone {
                     let record = &self.frames[frame as usize];
                     self.parked_order(frame) == Some(order) && (record.list, record.cpu) == (of_type, cpu)
                 };
-                pages += self.walk(list.head, list.tail, list.count, is_own)? << order;
+                pages += self.walk(list, is_own)? << order;
             }
             if pages != lists.count {
                 return Err(format!("{pages} pages on the lists of CPU {cpu}, {} counted", lists.count));
@@ -119,18 +117,11 @@ impl Zone {
         Ok(())
     }
 
-    fn walk(&self, head: u32, tail: u32, count: u32, is_own: impl Fn(u32) -> bool) -> Result<u64, String> {
-        let (mut at, mut before, mut seen) = (head, NONE, 0);
-        while at != NONE {
-            let record = &self.frames[at as usize];
-            if record.prev != before || !is_own(at) || seen == count {
-                return Err(format!("frame {at} is on a list that it does not belong to"));
-            }
-            (before, at, seen) = (at, record.next, seen + 1);
+    fn walk(&self, list: &BlockList, is_own: impl Fn(u32) -> bool) -> Result<u64, String> {
+        list.check(&self.frames[..])?;
+        match list.iter(&self.frames[..]).find(|&frame| !is_own(frame)) {
+            Some(frame) => Err(format!("frame {frame} is on a list that it does not belong to")),
+            None => Ok(list.len()),
         }
-        if before != tail || seen != count {
-            return Err(format!("a list that ends at frame {before} with {seen} blocks has {count} and its end at {tail}"));
-        }
-        Ok(u64::from(seen))
     }
 }

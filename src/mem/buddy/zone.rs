@@ -10,6 +10,9 @@ use super::marks::Marks;
 use super::pcp::CpuLists;
 use super::refills::Refills;
 use super::vacant::Recorded;
+use crate::list::{Linked, Links, List};
+
+pub(super) use crate::list::End;
 
 /// Largest order of a block (`MAX_PAGE_ORDER`).
 pub const MAX_ORDER: u8 = 10;
@@ -25,9 +28,6 @@ pub(super) const RECLAIMABLE: u8 = 2;
 /// Instead of a CPU, of a page in use: compaction moved another page to it.
 pub(super) const TARGET: u16 = u16::MAX;
 
-/// No frame.
-pub(super) const NONE: u32 = u32::MAX;
-
 /// What a frame is. `FREE`, `PARKED` and `SUPPOSED` carry the block's order in their low bits and stand at a block's first frame.
 const USED: u8 = 0;
 const TAIL: u8 = 0x10;
@@ -42,8 +42,7 @@ const SUPPOSED: u8 = 0x50;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
     /// Neighbours on the list that the block is on.
-    pub(super) prev: u32,
-    pub(super) next: u32,
+    links: Links<u32>,
     tag: u8,
     /// Type of the list; of a frame in use, the type that it was asked for as.
     pub(super) list: u8,
@@ -51,64 +50,19 @@ pub(super) struct Frame {
     pub(super) cpu: u16,
 }
 
-/// A doubly linked list of blocks.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct List {
-    pub(super) head: u32,
-    pub(super) tail: u32,
-    pub(super) count: u32,
-}
+/// A list of blocks.
+pub(super) type BlockList = List<u32>;
 
-impl Default for List {
-    fn default() -> Self {
-        Self { head: NONE, tail: NONE, count: 0 }
-    }
-}
-
-impl List {
+impl Linked<u32> for [Frame] {
     #[inline]
-    pub(super) fn push(&mut self, frames: &mut [Frame], frame: u32, end: End) {
-        let (prev, next) = match end {
-            End::Head => (NONE, self.head),
-            End::Tail => (self.tail, NONE),
-        };
-        frames[frame as usize].prev = prev;
-        frames[frame as usize].next = next;
-        if prev == NONE {
-            self.head = frame
-        } else {
-            frames[prev as usize].next = frame
-        }
-        if next == NONE {
-            self.tail = frame
-        } else {
-            frames[next as usize].prev = frame
-        }
-        self.count += 1;
+    fn links(&self, frame: u32) -> &Links<u32> {
+        &self[frame as usize].links
     }
 
     #[inline]
-    pub(super) fn unlink(&mut self, frames: &mut [Frame], frame: u32) {
-        let Frame { prev, next, .. } = frames[frame as usize];
-        if prev == NONE {
-            self.head = next
-        } else {
-            frames[prev as usize].next = next
-        }
-        if next == NONE {
-            self.tail = prev
-        } else {
-            frames[next as usize].prev = prev
-        }
-        self.count -= 1;
+    fn links_mut(&mut self, frame: u32) -> &mut Links<u32> {
+        &mut self[frame as usize].links
     }
-}
-
-/// Where on a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    Head,
-    Tail,
 }
 
 /// Zones by what requests may reach them, lowest first.
@@ -146,7 +100,7 @@ pub(super) struct Zone {
     pub(super) base: u64,
     pub(super) frames: Vec<Frame>,
     /// Free blocks by order, then type.
-    pub(super) lists: [[List; TYPES]; ORDERS],
+    pub(super) lists: [[BlockList; TYPES]; ORDERS],
     /// Free blocks by order.
     pub(super) free_blocks: [u64; ORDERS],
     /// Pages in free blocks.
@@ -180,13 +134,13 @@ impl Zone {
     ) -> Self {
         let base = span.start >> MAX_ORDER << MAX_ORDER;
         let frames = (span.end - base).next_multiple_of(1 << MAX_ORDER);
-        let used = Frame { prev: NONE, next: NONE, tag: USED, list: UNMOVABLE, cpu: 0 };
+        let used = Frame { links: Links::default(), tag: USED, list: UNMOVABLE, cpu: 0 };
         Self {
             kind,
             node,
             base,
             frames: vec![used; frames as usize],
-            lists: [[List::default(); TYPES]; ORDERS],
+            lists: [[BlockList::default(); TYPES]; ORDERS],
             free_blocks: [0; ORDERS],
             free: 0,
             pageblock_order,
@@ -261,7 +215,7 @@ impl Zone {
     pub(super) fn insert(&mut self, frame: u32, order: u8, of_type: u8, end: End) {
         self.frames[frame as usize].tag = FREE | order;
         self.frames[frame as usize].list = of_type;
-        self.lists[usize::from(order)][usize::from(of_type)].push(&mut self.frames, frame, end);
+        self.lists[usize::from(order)][usize::from(of_type)].push(&mut self.frames[..], frame, end);
         self.free_blocks[usize::from(order)] += 1;
         self.free += 1 << order;
     }
@@ -269,7 +223,7 @@ impl Zone {
     /// Takes a free block off its list. Its frames are nobody's until they are used or inserted again.
     pub(super) fn remove(&mut self, frame: u32, order: u8) {
         let of_type = self.frames[frame as usize].list;
-        self.lists[usize::from(order)][usize::from(of_type)].unlink(&mut self.frames, frame);
+        self.lists[usize::from(order)][usize::from(of_type)].unlink(&mut self.frames[..], frame);
         self.frames[frame as usize].tag = TAIL;
         self.free_blocks[usize::from(order)] -= 1;
         self.free -= 1 << order;
@@ -344,8 +298,8 @@ impl Zone {
 
     /// `__rmqueue_smallest()`: a block of that order and type, cut off the smallest that there is.
     pub(super) fn take_smallest(&mut self, order: u8, of_type: u8) -> Option<u32> {
-        let found = (order..=MAX_ORDER).find(|&larger| self.lists[usize::from(larger)][usize::from(of_type)].count > 0)?;
-        let frame = self.lists[usize::from(found)][usize::from(of_type)].head;
+        let head = |larger: u8| self.lists[usize::from(larger)][usize::from(of_type)].head();
+        let (frame, found) = (order..=MAX_ORDER).find_map(|larger| Some((head(larger)?, larger)))?;
         self.remove(frame, found);
         self.expand(frame, found, order, of_type);
         Some(frame)
