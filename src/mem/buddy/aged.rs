@@ -1,6 +1,5 @@
 //! A machine of a given size, fragmented to a degree.
 
-use super::inject::next_random;
 use super::zone::{MAX_ORDER, ZoneKind};
 use super::{Fallback, Marks, PageSpec, PcpRule, Start, ZoneSpec};
 
@@ -66,12 +65,9 @@ pub fn fragment(start: &mut Start, percent: u64, seed: u64) {
     let free: u64 = start.free.iter().map(|range| range.end - range.start).sum();
     // Each page in use makes the seven others unusable: 7k of free - k pages.
     let pins = (percent.min(100) * free).div_ceil(100 * (group - 1) + percent.min(100)).min(groups.len() as u64) as usize;
-    let mut random = seed;
-    for at in 0..pins {
-        let other = at + (next_random(&mut random) % (groups.len() - at) as u64) as usize;
-        groups.swap(at, other);
-    }
-    let mut used: Vec<u64> = groups[..pins].iter().map(|first| first + next_random(&mut random) % group).collect();
+    let mut random = fastrand::Rng::with_seed(seed);
+    random.shuffle(&mut groups);
+    let mut used: Vec<u64> = groups[..pins].iter().map(|first| first + random.u64(..group)).collect();
     used.sort_unstable();
     let mut used = used.into_iter().peekable();
     let mut free = Vec::with_capacity(start.free.len() + pins);

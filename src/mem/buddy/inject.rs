@@ -73,12 +73,12 @@ impl FailPages {
 pub(super) struct Injector {
     fail: FailPages,
     count: u64,
-    random: u64,
+    random: fastrand::Rng,
 }
 
 impl Injector {
     pub(super) fn new(fail: FailPages) -> Self {
-        Self { random: fail.seed, count: 0, fail }
+        Self { random: fastrand::Rng::with_seed(fail.seed), count: 0, fail }
     }
 
     /// A request that may reclaim never fails (`ignore-gfp-wait`), so the retry at the minimum order does not.
@@ -95,28 +95,14 @@ impl Injector {
         if !self.count.is_multiple_of(fail.interval) {
             return false;
         }
-        if self.percent() >= self.fail.probability {
+        if self.random.u32(..100) >= fail.probability {
             return false;
         }
-        if self.fail.times > 0 {
-            self.fail.times -= 1;
+        if fail.times > 0 {
+            fail.times -= 1;
         }
         true
     }
-
-    /// 0 to 99, by SplitMix64.
-    fn percent(&mut self) -> u32 {
-        (next_random(&mut self.random) % 100) as u32
-    }
-}
-
-/// SplitMix64: small, and the same everywhere.
-pub(super) fn next_random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]
