@@ -17,17 +17,30 @@ fn a_machine_with_memory_to_spare_never_falls_back() {
     assert!(text.ok().contains("No cache fell back"), "{}", text.ok());
 }
 
-/// Every first attempt above order 0 that may not reclaim is refused: with times=5 there are five, on every run the same.
+/// Refused is every first attempt above the least order: as many as there are, as `times` says, or as chance has it, on every run the same.
 #[test]
 fn injected_failures_are_as_many_as_asked_for() {
     let trace = capture(FORKEXEC).display().to_string();
-    let args = ["fallback", &trace, "--format=csv", "--fail-pages=order>=1,times=5,seed=3,probability=50"];
-    let first = run(&args);
-    let rows = first.ok().strip_prefix(HEADER).expect("the header");
-    // Attempts before and after the snapshots do not count, so no more than five are seen.
-    let predicted: u64 = rows.lines().map(|row| row.rsplit(',').next().and_then(|count| count.parse::<u64>().ok()).expect("a count")).sum();
-    assert!(predicted <= 5, "{rows}");
-    assert_eq!(first.ok(), run(&args).ok());
+    let injected = |fail_pages: &str| -> Vec<(u64, u64, u64)> {
+        let fail_pages = format!("--fail-pages=order>=1,{fail_pages}");
+        let answer: Value = serde_json::from_str(run(&["fallback", &trace, "--format=json", &fail_pages]).ok()).expect("JSON");
+        let figures = ["high_order_attempts", "predicted", "refused_injected"];
+        let of_cache = |cache: &Value| figures.map(|figure| cache[figure].as_u64().expect("a count")).into();
+        answer["caches"].as_array().expect("caches").iter().map(of_cache).collect()
+    };
+    let refused = |caches: &[(u64, u64, u64)]| caches.iter().map(|&(_, _, injected)| injected).sum::<u64>();
+    let all = injected("times=-1");
+    for &(attempts, predicted, refused) in &all {
+        assert_eq!((predicted, refused), (attempts, attempts));
+    }
+    // Attempts before the first snapshot use up what is asked for and are not shown: once it is past, each more asked for is one more shown.
+    assert_eq!(refused(&injected("times=1900")) - refused(&injected("times=1800")), 100);
+    assert_eq!(refused(&injected("times=5")), 0);
+    // Larger slabs mean fewer attempts, so each run is held against its own. Four standard deviations of a binomial distribution.
+    let half: Vec<_> = (1..=4).flat_map(|seed| injected(&format!("probability=50,seed={seed}"))).collect();
+    let attempts: u64 = half.iter().map(|&(attempts, _, _)| attempts).sum();
+    assert!((2 * refused(&half)).abs_diff(attempts).pow(2) <= 16 * attempts && attempts > 50, "{} of {attempts}", refused(&half));
+    assert_eq!(injected("probability=50,seed=3"), injected("probability=50,seed=3"));
 }
 
 #[test]
