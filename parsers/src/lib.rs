@@ -5,6 +5,7 @@
 //! | [`event`] | the one vocabulary that every input format is turned into |
 //! | [`recording`] | a decoded trace: events per CPU, names, marks, and what was lost |
 //! | [`merge`] | per-CPU streams into one order |
+//! | [`stream`] | the same one batch after the other, for traces larger than memory |
 //! | [`tracedat`] | trace-cmd files, versions 6 and 7 |
 //! | [`perfdata`] | perf files, from a file or a pipe, plain or compressed |
 //! | [`AnyTrace`] | a file of either format, told by its first bytes |
@@ -35,6 +36,7 @@ mod parse;
 pub mod perfdata;
 pub mod recording;
 pub mod ring;
+pub mod stream;
 pub mod tracedat;
 
 pub use any::AnyTrace;
