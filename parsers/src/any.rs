@@ -1,4 +1,4 @@
-//! A trace file of whatever format, told by its first bytes.
+//! A trace of whatever format, told by its first bytes.
 
 use std::path::Path;
 
@@ -7,37 +7,38 @@ use crate::mapped::MappedFile;
 use crate::parse::excerpt;
 use crate::perfdata::{self, PerfData};
 use crate::recording::Recording;
+use crate::source::{self, Packing};
+use crate::stream::EventSource;
 use crate::tracedat::{self, TraceDat};
 
-/// A trace file of any format that can be read, opened and understood up to its data.
+/// A trace of any format that can be read, opened and understood up to its data.
 #[derive(Debug)]
-pub enum AnyTrace {
-    /// Written by trace-cmd.
+pub struct AnyTrace {
+    format: Format,
+    /// How the whole of it was packed.
+    packing: Option<Packing>,
+}
+
+#[derive(Debug)]
+enum Format {
     TraceDat(TraceDat),
-    /// Written by perf.
     PerfData(PerfData),
 }
 
+/// What the first bytes of a trace can be, for messages.
+const FORMATS: &str = "the trace.dat magic 17 08 44 `tracing` or the perf.data magic `PERFILE2`";
+
 impl AnyTrace {
-    /// Opens a file and reads its headers. Its first bytes tell its format; its name says nothing.
+    /// Opens a trace and reads its headers. Its first bytes tell its format; its name says nothing. The trace may be packed
+    /// with gzip, zstd or xz, and may come from a pipe: standard input is the path `-`.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, has the first bytes of neither format, or is refused by
+    /// If the file cannot be read or unpacked, has the first bytes of no known format, or is refused by
     /// [`TraceDat::open`] or [`PerfData::open`].
     pub fn open(path: &Path) -> Result<Self, TraceError> {
-        let file = MappedFile::open(path)?;
-        if tracedat::is_trace_dat(&file) {
-            return TraceDat::read(file).map(Self::TraceDat);
-        }
-        if perfdata::is_perf_data(&file) {
-            return PerfData::read(file).map(Self::PerfData);
-        }
-        let found = excerpt(&file);
-        file.check()?;
-        let expected = "the trace.dat magic 17 08 44 `tracing` or the perf.data magic `PERFILE2`";
-        let fault = Fault { section: "preamble".into(), place: Place::Byte(0), expected: expected.into(), found };
-        Err(TraceError::malformed(path, fault))
+        let source = source::open(path)?;
+        Ok(Self { format: Format::read(source.file)?, packing: source.packing })
     }
 
     /// Decodes all events, on as many threads as rayon's pool has.
@@ -48,19 +49,54 @@ impl AnyTrace {
     ///
     /// As [`TraceDat::decode`] or [`PerfData::decode`].
     pub fn decode(&self, progress: &(dyn Fn(u64) + Sync)) -> Result<Recording, TraceError> {
-        match self {
-            Self::TraceDat(trace) => trace.decode(progress),
-            Self::PerfData(trace) => trace.decode(progress),
+        let mut recording = match &self.format {
+            Format::TraceDat(trace) => trace.decode(progress),
+            Format::PerfData(trace) => trace.decode(progress),
+        }?;
+        self.say_packing(&mut recording);
+        Ok(recording)
+    }
+
+    /// Decodes events a batch at a time, in bounded memory, in the order that [`Recording::merged`] would have.
+    ///
+    /// # Errors
+    ///
+    /// As [`AnyTrace::decode`].
+    pub fn stream<'a>(&'a self, progress: &'a (dyn Fn(u64) + Sync)) -> Result<Box<dyn EventSource + 'a>, TraceError> {
+        Ok(match &self.format {
+            Format::TraceDat(trace) => Box::new(trace.stream(progress)?),
+            Format::PerfData(trace) => Box::new(trace.stream(progress)),
+        })
+    }
+
+    fn say_packing(&self, recording: &mut Recording) {
+        if let Some(packing) = self.packing {
+            recording.info.format += &format!(", packed with {}", packing.name());
         }
     }
 
     /// Bytes of data that [`AnyTrace::decode`] will report progress on.
     #[must_use]
     pub fn data_bytes(&self) -> u64 {
-        match self {
-            Self::TraceDat(trace) => trace.data_bytes(),
-            Self::PerfData(trace) => trace.data_bytes(),
+        match &self.format {
+            Format::TraceDat(trace) => trace.data_bytes(),
+            Format::PerfData(trace) => trace.data_bytes(),
         }
+    }
+}
+
+impl Format {
+    fn read(file: MappedFile) -> Result<Self, TraceError> {
+        if tracedat::is_trace_dat(&file) {
+            return TraceDat::read(file).map(Self::TraceDat);
+        }
+        if perfdata::is_perf_data(&file) {
+            return PerfData::read(file).map(Self::PerfData);
+        }
+        let found = excerpt(&file);
+        file.check()?;
+        let fault = Fault { section: "preamble".into(), place: Place::Byte(0), expected: FORMATS.into(), found };
+        Err(TraceError::malformed(file.path(), fault))
     }
 }
 

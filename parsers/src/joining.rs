@@ -37,6 +37,12 @@ impl Joiner {
         Numbered { events: piece.events, numbers: Numbers { names, first_mark } }
     }
 
+    /// Hands over the names so far, of a trace that is read in batches.
+    pub(crate) fn so_far(&self, recording: &mut Recording) {
+        let known = recording.names.len();
+        recording.names.extend_from_slice(self.names.names.get(known..).unwrap_or_default());
+    }
+
     /// Hands over the names.
     pub(crate) fn finish(self, recording: &mut Recording) {
         if self.dropped_names > 0 {

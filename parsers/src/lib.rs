@@ -8,7 +8,7 @@
 //! | [`stream`] | the same one batch after the other, for traces larger than memory |
 //! | [`tracedat`] | trace-cmd files, versions 6 and 7 |
 //! | [`perfdata`] | perf files, from a file or a pipe, plain or compressed |
-//! | [`AnyTrace`] | a file of either format, told by its first bytes |
+//! | [`AnyTrace`] | a trace of any format, told by its first bytes; from a file or a pipe, packed or not |
 //! | [`eventformat`] | the text that describes an event's fields |
 //! | [`ring`] | the kernel's ring-buffer sub-buffers |
 //! | [`kmem`] | a record's payload to an [`event::Event`], by the file's own formats |
@@ -36,8 +36,10 @@ mod parse;
 pub mod perfdata;
 pub mod recording;
 pub mod ring;
+mod source;
 pub mod stream;
 pub mod tracedat;
 
 pub use any::AnyTrace;
 pub use error::TraceError;
+pub use source::STDIN;

@@ -9,6 +9,7 @@
 #![allow(unsafe_code, reason = "mmap and a signal handler have no safe interface")]
 
 use std::fs::File;
+use std::io::Read;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
@@ -43,7 +44,11 @@ impl MappedFile {
     ///
     /// If the file cannot be opened or mapped, or is not a regular file.
     pub fn open(path: &Path) -> Result<Self, TraceError> {
-        let file = File::open(path).map_err(|error| TraceError::io(path, "cannot open", error))?;
+        Self::of(File::open(path).map_err(|error| TraceError::io(path, "cannot open", error))?, path)
+    }
+
+    /// Maps a regular file that is open already; `path` names it in messages.
+    pub(crate) fn of(file: File, path: &Path) -> Result<Self, TraceError> {
         let metadata = file.metadata().map_err(|error| TraceError::io(path, "cannot look at", error))?;
         if !metadata.is_file() {
             let kind = if metadata.is_dir() { "a directory" } else { "not a regular file" };
@@ -51,6 +56,24 @@ impl MappedFile {
         }
         let content = if metadata.len() == 0 { Content::Read(Vec::new()) } else { map(file, path)? };
         Ok(Self { path: path.to_owned(), content })
+    }
+
+    /// Bytes that are in memory already, as if they had been read from `path`.
+    #[must_use]
+    pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Self {
+        Self { path: path.to_owned(), content: Content::Read(bytes) }
+    }
+
+    /// Tells the kernel that a range of bytes is not needed for now: its pages no longer count as this process's memory.
+    /// They are read from the file again if they are touched.
+    pub(crate) fn release(&self, range: std::ops::Range<usize>) {
+        let Content::Mapped { map, .. } = &self.content else { return };
+        let end = range.end.min(map.len());
+        let Some(bytes) = end.checked_sub(range.start).filter(|&bytes| bytes > 0) else { return };
+        // SAFETY: the mapping is read-only and of a file, so dropped pages come back with the file's content; bytes borrowed from it stay mapped.
+        let advised = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, bytes) };
+        // Advice that is refused costs memory, nothing else.
+        drop(advised);
     }
 
     /// Path it was opened by.
@@ -101,7 +124,9 @@ fn map(file: File, path: &Path) -> Result<Content, TraceError> {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(install_handler);
     let Some(slot) = Slot::claim() else {
-        return std::fs::read(path).map(Content::Read).map_err(|error| TraceError::io(path, "cannot read", error));
+        let mut bytes = Vec::new();
+        (&file).read_to_end(&mut bytes).map_err(|error| TraceError::io(path, "cannot read", error))?;
+        return Ok(Content::Read(bytes));
     };
     // SAFETY: nothing here writes to the mapping. Another process may still change the bytes under us; everything read from them is treated as untrusted, and a truncation is caught by the handler.
     match unsafe { Mmap::map(&file) } {

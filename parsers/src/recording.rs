@@ -152,6 +152,7 @@ impl Accounting {
         for damage in other.damages {
             self.damaged(damage);
         }
+        self.remarks.extend(other.remarks);
     }
 }
 

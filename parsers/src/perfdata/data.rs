@@ -22,17 +22,17 @@ const MISC_FILTERED: u16 = 1 << 15;
 
 /// What one run of records became.
 #[derive(Default)]
-struct Decoded {
-    piece: Piece,
+pub(super) struct Decoded {
+    pub(super) piece: Piece,
     /// Where the events of a CPU begin in the piece; perf writes one CPU's buffer after the other.
     runs: Vec<(u16, usize)>,
-    accounting: Accounting,
-    tally: Tally,
+    pub(super) accounting: Accounting,
+    pub(super) tally: Tally,
 }
 
 /// What is counted beside the events that the decoder counts.
 #[derive(Debug, Default)]
-struct Tally {
+pub(super) struct Tally {
     /// By number of the event: samples that were not decoded, and samples too short to be.
     undecoded: Vec<u64>,
     short: Vec<u64>,
@@ -49,10 +49,10 @@ struct Tally {
 
 pub(super) fn decode(perf: &PerfData, progress: &(dyn Fn(u64) + Sync)) -> Result<Recording, TraceError> {
     let contents = &perf.contents;
-    let decoder = Decoder::new(&contents.blocks.formats, contents.endian == Endian::Big);
+    let decoder = decoder(contents);
     let mut spans = Spans::new(&perf.file, contents.data_start, perf.data_end(), contents.endian);
     let decode_span = |span: &Span<'_>| {
-        let decoded = Reader { contents, decoder: &decoder, decoded: Decoded::default() }.read(span);
+        let decoded = read_span(contents, &decoder, span);
         progress(span.file_bytes);
         decoded
     };
@@ -64,19 +64,39 @@ pub(super) fn decode(perf: &PerfData, progress: &(dyn Fn(u64) + Sync)) -> Result
         batch = next;
     }
     let mut accounting = std::mem::take(&mut spans.accounting);
-    if contents.data_end.is_some_and(|end| end > perf.file.len() as u64) {
-        let reason = format!("data up to byte {}", contents.data_end.unwrap_or(0));
-        accounting.damaged(Damage { cpu: 0, byte: perf.file.len() as u64, reason });
-    }
+    note_cut(perf, &mut accounting);
     let (mut recording, tally) = assemble(decoded, contents.events.all.len(), &decoder, accounting);
-    if tally.samples == 0 && tally.unknown_bytes > perf.data_bytes() / 2 {
-        let kinds: Vec<String> = tally.unknown_kinds.keys().take(5).map(u32::to_string).collect();
-        let what = format!("a perf.data without samples, most of it in records of unknown kinds ({})", kinds.join(", "));
-        return Err(TraceError::Unsupported { path: perf.file.path().to_owned(), what });
-    }
-    describe(contents, spans.is_compressed(), &mut recording);
+    refuse_unknown(perf, &tally)?;
+    let seen = recording.streams.iter().map(|stream| stream.cpu).max();
+    recording.info = info(contents, spans.is_compressed(), seen);
     remark(contents, &decoder, tally, &mut recording.accounting);
     Ok(recording)
+}
+
+pub(super) fn decoder(contents: &Contents) -> Decoder {
+    Decoder::new(&contents.blocks.formats, contents.endian == Endian::Big)
+}
+
+/// Notes that the file ends before its data does.
+pub(super) fn note_cut(perf: &PerfData, accounting: &mut Accounting) {
+    if let Some(end) = perf.contents.data_end.filter(|&end| end > perf.file.len() as u64) {
+        accounting.damaged(Damage { cpu: 0, byte: perf.file.len() as u64, reason: format!("data up to byte {end}") });
+    }
+}
+
+/// Refuses a file that is mostly of a kind of records that only a newer perf knows.
+pub(super) fn refuse_unknown(perf: &PerfData, tally: &Tally) -> Result<(), TraceError> {
+    if tally.samples > 0 || tally.unknown_bytes <= perf.data_bytes() / 2 {
+        return Ok(());
+    }
+    let kinds: Vec<String> = tally.unknown_kinds.keys().take(5).map(u32::to_string).collect();
+    let what = format!("a perf.data without samples, most of it in records of unknown kinds ({})", kinds.join(", "));
+    Err(TraceError::Unsupported { path: perf.file.path().to_owned(), what })
+}
+
+/// Decodes the records of one span.
+pub(super) fn read_span(contents: &Contents, decoder: &Decoder, span: &Span<'_>) -> Decoded {
+    Reader { contents, decoder, decoded: Decoded::default() }.read(span)
 }
 
 /// Reads the records of one span.
@@ -218,7 +238,7 @@ type Run = (usize, std::ops::Range<usize>);
 fn assemble(decoded: Vec<Decoded>, events: usize, decoder: &Decoder, accounting: Accounting) -> (Recording, Tally) {
     let mut recording = Recording { accounting, ..Recording::default() };
     let mut joiner = Joiner::default();
-    let mut total = Tally { undecoded: vec![0; events], short: vec![0; events], ..Tally::default() };
+    let mut total = Tally::new(events);
     let mut cpus: BTreeMap<u16, Vec<Run>> = BTreeMap::new();
     let mut pieces: Vec<Numbered> = Vec::with_capacity(decoded.len());
     for part in decoded {
@@ -252,7 +272,11 @@ fn in_order(pieces: &[Numbered], runs: Vec<Run>) -> Vec<event::Event> {
 }
 
 impl Tally {
-    fn absorb(&mut self, other: Self) {
+    pub(super) fn new(events: usize) -> Self {
+        Self { undecoded: vec![0; events], short: vec![0; events], ..Self::default() }
+    }
+
+    pub(super) fn absorb(&mut self, other: Self) {
         self.undecoded.iter_mut().zip(other.undecoded).for_each(|(all, more)| *all += more);
         self.short.iter_mut().zip(other.short).for_each(|(all, more)| *all += more);
         self.samples += other.samples;
@@ -266,14 +290,14 @@ impl Tally {
     }
 }
 
-fn describe(contents: &Contents, is_compressed: bool, recording: &mut Recording) {
-    let seen = recording.streams.iter().map(|stream| u32::from(stream.cpu) + 1).max().unwrap_or(0);
+/// What the file says of itself; `seen` is the highest CPU with an event.
+pub(super) fn info(contents: &Contents, is_compressed: bool, seen: Option<u16>) -> Info {
     let (mode, codec) = (if contents.is_pipe { " from a pipe" } else { "" }, if is_compressed { " (zstd)" } else { "" });
     let features = &contents.features;
-    recording.info = Info {
+    Info {
         format: format!("perf.data{mode}{codec}"),
         kernel: features.osrelease.clone(),
-        cpus: features.cpus.max(seen),
+        cpus: features.cpus.max(seen.map_or(0, |cpu| u32::from(cpu) + 1)),
         nodes: features.nodes.clone(),
         hostname: features.hostname.clone(),
         command: features.cmdline.join(" "),
@@ -281,7 +305,7 @@ fn describe(contents: &Contents, is_compressed: bool, recording: &mut Recording)
         long_bytes: contents.blocks.header_page.long_bytes as u8,
         big_endian: contents.endian == Endian::Big,
         ..Info::default()
-    };
+    }
 }
 
 /// The clock's name as ftrace has it, or as `perf record --clockid` does.
@@ -296,7 +320,7 @@ fn clock(id: i32) -> String {
     }
 }
 
-fn remark(contents: &Contents, decoder: &Decoder, tally: Tally, accounting: &mut Accounting) {
+pub(super) fn remark(contents: &Contents, decoder: &Decoder, tally: Tally, accounting: &mut Accounting) {
     let counts = tally.undecoded.iter().zip(&tally.short);
     for ((event, attr), (&undecoded, &short)) in contents.events.all.iter().zip(&contents.attrs.all).zip(counts) {
         match event.usage {

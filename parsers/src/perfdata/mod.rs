@@ -13,6 +13,7 @@
 //! | `stream` | compressed records: one zstd stream over the whole file |
 //! | `spans` | the data, cut into runs of whole records |
 //! | `data` | runs of records to events, in parallel |
+//! | `rounds` | the same a batch at a time, in order |
 //!
 //! Both byte orders and both modes can be read. Not read are version 1 (`PERFFILE`, up to 2.6.32) and the
 //! parts of a recording that several threads wrote into a directory (`perf record --threads`): both are an
@@ -34,6 +35,7 @@ mod formats;
 mod header;
 mod pipe;
 mod records;
+mod rounds;
 mod sample;
 mod spans;
 mod stream;
@@ -48,6 +50,7 @@ use crate::error::{Problem, TraceError};
 use crate::mapped::MappedFile;
 use crate::parse::Endian;
 use crate::recording::Recording;
+use crate::stream::EventSource;
 use attr::Attrs;
 use events::Events;
 use features::Features;
@@ -106,6 +109,17 @@ impl PerfData {
         let recording = data::decode(self, progress);
         self.file.check()?;
         recording
+    }
+
+    /// Decodes events a batch at a time. What is held is two of perf's rounds over its buffers; of a file that does not
+    /// mark their ends, all of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`PerfData::decode`].
+    #[must_use]
+    pub fn stream<'a>(&'a self, progress: &'a (dyn Fn(u64) + Sync)) -> impl EventSource + 'a {
+        rounds::Stream::new(self, progress)
     }
 
     /// Bytes of records that [`PerfData::decode`] will report progress on.

@@ -23,6 +23,8 @@ pub(super) struct Span<'a> {
     pub(super) records: Cow<'a, [u8]>,
     /// Bytes in the file.
     pub(super) file_bytes: u64,
+    /// How often perf had been round all buffers before the last of them was written.
+    pub(super) round: u64,
 }
 
 /// Cuts the data of one file.
@@ -38,6 +40,8 @@ pub(super) struct Spans<'a> {
     ready: Vec<Span<'a>>,
     ready_bytes: usize,
     is_done: bool,
+    /// Ends of rounds passed.
+    round: u64,
     pub(super) accounting: Accounting,
 }
 
@@ -69,6 +73,7 @@ impl<'a> Spans<'a> {
             ready: Vec::new(),
             ready_bytes: 0,
             is_done: false,
+            round: 0,
             accounting: Accounting::default(),
         }
     }
@@ -109,6 +114,7 @@ impl<'a> Spans<'a> {
             }
             kind::FINISHED_ROUND => {
                 self.end_round();
+                self.round += 1;
                 self.at = next;
             }
             kind::AUXTRACE | kind::TRACING_DATA => {
@@ -151,7 +157,12 @@ impl<'a> Spans<'a> {
         let Some(start) = self.run.take() else { return };
         let records = self.file.get(start..self.at).unwrap_or_default();
         self.ready_bytes += records.len();
-        self.ready.push(Span { offset: start as u64, records: Cow::Borrowed(records), file_bytes: records.len() as u64 });
+        self.ready.push(Span {
+            offset: start as u64,
+            records: Cow::Borrowed(records),
+            file_bytes: records.len() as u64,
+            round: self.round,
+        });
     }
 
     /// What is decompressed next begins with a record, whatever there was before.
@@ -175,7 +186,8 @@ impl<'a> Spans<'a> {
             *origin = here;
         }
         *file_bytes += data.len() as u64;
-        let (ready, ready_bytes, accounting, endian) = (&mut self.ready, &mut self.ready_bytes, &mut self.accounting, self.endian);
+        let (ready, ready_bytes, accounting) = (&mut self.ready, &mut self.ready_bytes, &mut self.accounting);
+        let (endian, round) = (self.endian, self.round);
         let full = |plain: &mut Vec<u8>| {
             if *is_astray {
                 plain.clear();
@@ -185,7 +197,7 @@ impl<'a> Spans<'a> {
                     accounting.damaged(too_small(*origin, *whole));
                     *is_astray = true;
                 }
-                let span = split(plain, whole, *origin, file_bytes);
+                let span = split(plain, whole, *origin, file_bytes, round);
                 *origin = here;
                 *ready_bytes += span.records.len();
                 ready.push(span);
@@ -207,7 +219,7 @@ impl<'a> Spans<'a> {
             return None;
         }
         let error = whole_records(plain, whole, self.endian);
-        let span = split(plain, whole, *origin, file_bytes);
+        let span = split(plain, whole, *origin, file_bytes, self.round);
         plain.clear();
         self.ready_bytes += span.records.len();
         self.ready.push(span);
@@ -255,11 +267,11 @@ fn too_small(block: u64, at: usize) -> Damage {
 }
 
 /// Makes a span of the first `whole` bytes and leaves the others.
-fn split(plain: &mut Vec<u8>, whole: &mut usize, offset: u64, file_bytes: &mut u64) -> Span<'static> {
+fn split(plain: &mut Vec<u8>, whole: &mut usize, offset: u64, file_bytes: &mut u64, round: u64) -> Span<'static> {
     let whole = std::mem::take(whole);
     let mut rest = Vec::with_capacity(plain.capacity());
     rest.extend_from_slice(plain.get(whole..).unwrap_or_default());
     plain.truncate(whole);
     let records = std::mem::replace(plain, rest);
-    Span { offset, records: Cow::Owned(records), file_bytes: std::mem::take(file_bytes) }
+    Span { offset, records: Cow::Owned(records), file_bytes: std::mem::take(file_bytes), round }
 }

@@ -25,8 +25,8 @@ const JOB_BYTES: usize = 64 << 10;
 
 /// Some whole sub-buffers of one CPU.
 #[derive(Debug, Clone, Copy)]
-struct Span<'a> {
-    cpu: u16,
+pub(super) struct Span<'a> {
+    pub(super) cpu: u16,
     /// Consecutive spans of one job are decoded by one thread into one piece.
     job: usize,
     /// Offset in the file, for messages.
@@ -35,7 +35,7 @@ struct Span<'a> {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum SpanContent<'a> {
+pub(super) enum SpanContent<'a> {
     Plain(&'a [u8]),
     Packed(Block<'a>),
 }
@@ -51,7 +51,7 @@ impl SpanContent<'_> {
 
 /// Spans in file order, each with the job that it belongs to.
 #[derive(Debug, Default)]
-struct Spans<'a> {
+pub(super) struct Spans<'a> {
     all: Vec<Span<'a>>,
     /// Bytes in the job of the last span.
     job_bytes: usize,
@@ -70,47 +70,81 @@ impl<'a> Spans<'a> {
         self.job_bytes += content.file_bytes();
         self.all.push(Span { cpu, job, offset, content });
     }
+
+    /// The spans of each job, in file order.
+    pub(super) fn jobs(&self) -> Vec<&[Span<'a>]> {
+        self.all.chunk_by(|a, b| a.job == b.job).collect()
+    }
+}
+
+impl Span<'_> {
+    /// Offset in the file.
+    pub(super) fn start(&self) -> usize {
+        self.offset as usize
+    }
+
+    /// Offset behind it in the file.
+    pub(super) fn end(&self) -> usize {
+        self.start() + self.content.file_bytes()
+    }
 }
 
 /// What one job made of its spans.
-struct Decoded {
-    cpu: u16,
-    piece: Piece,
-    accounting: Accounting,
+pub(super) struct Decoded {
+    pub(super) cpu: u16,
+    pub(super) piece: Piece,
+    pub(super) accounting: Accounting,
 }
 
 pub(super) fn decode(trace: &TraceDat, progress: &(dyn Fn(u64) + Sync)) -> Result<Recording, TraceError> {
-    let contents = &trace.contents;
-    let big_endian = contents.preamble.endian == crate::parse::Endian::Big;
-    let decoder = Decoder::new(&contents.blocks.formats, big_endian);
-    let Some(buffer) = trace.chosen_buffer() else {
-        let what = "the recording was not finished: there is no buffer in it".to_owned();
-        return Err(TraceError::Unsupported { path: trace.file.path().to_owned(), what });
-    };
+    let reader = Reader::new(trace, progress)?;
     let mut accounting = Accounting::default();
-    let spans = spans(trace, buffer, &mut accounting);
-    let layout = Layout { long_bytes: contents.blocks.header_page.long_bytes, big_endian };
-    let jobs: Vec<&[Span<'_>]> = spans.all.chunk_by(|a, b| a.job == b.job).collect();
-    let decode_job = |job: &&[Span<'_>]| {
+    let spans = spans(trace, reader.buffer, &mut accounting);
+    let decoded: Vec<Decoded> = spans.jobs().into_par_iter().map(|job| reader.decode(job)).collect();
+    let mut recording = assemble(decoded, &reader.decoder, accounting);
+    let seen = recording.streams.iter().map(|stream| stream.cpu).max();
+    recording.info = reader.info(seen);
+    reader.remark(&mut recording.accounting);
+    Ok(recording)
+}
+
+/// Decodes the jobs of one buffer.
+pub(super) struct Reader<'a> {
+    trace: &'a TraceDat,
+    pub(super) buffer: &'a Buffer,
+    layout: Layout,
+    pub(super) decoder: Decoder,
+    progress: &'a (dyn Fn(u64) + Sync),
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(trace: &'a TraceDat, progress: &'a (dyn Fn(u64) + Sync)) -> Result<Self, TraceError> {
+        let contents = &trace.contents;
+        let big_endian = contents.preamble.endian == crate::parse::Endian::Big;
+        let Some(buffer) = trace.chosen_buffer() else {
+            let what = "the recording was not finished: there is no buffer in it".to_owned();
+            return Err(TraceError::Unsupported { path: trace.file.path().to_owned(), what });
+        };
+        let layout = Layout { long_bytes: contents.blocks.header_page.long_bytes, big_endian };
+        Ok(Self { trace, buffer, layout, decoder: Decoder::new(&contents.blocks.formats, big_endian), progress })
+    }
+
+    pub(super) fn decode(&self, job: &[Span<'_>]) -> Decoded {
         let cpu = job.first().map_or(0, |span| span.cpu);
         let mut decoded = Decoded { cpu, piece: Piece::default(), accounting: Accounting::default() };
-        for span in *job {
-            decode_span(*span, trace, buffer, layout, &decoder, &mut decoded);
-            progress(span.content.file_bytes() as u64);
+        for span in job {
+            decode_span(*span, self.trace, self.buffer, self.layout, &self.decoder, &mut decoded);
+            (self.progress)(span.content.file_bytes() as u64);
         }
         decoded
-    };
-    let decoded: Vec<Decoded> = jobs.par_iter().map(decode_job).collect();
-    let mut recording = assemble(decoded, &decoder, accounting);
-    describe(trace, buffer, &decoder, &mut recording);
-    Ok(recording)
+    }
 }
 
 /// Cuts all CPUs' data into spans; what cannot be reached is noted as damage.
 ///
 /// A CPU's data ends where another's begins, whatever size it claims: no byte is decoded twice, so the
 /// work is bounded by the size of the file.
-fn spans<'a>(trace: &'a TraceDat, buffer: &Buffer, accounting: &mut Accounting) -> Spans<'a> {
+pub(super) fn spans<'a>(trace: &'a TraceDat, buffer: &Buffer, accounting: &mut Accounting) -> Spans<'a> {
     let mut spans = Spans::default();
     let starts: BTreeSet<u64> = buffer.cpus.iter().map(|cpu| cpu.offset).collect();
     let mut owners = BTreeMap::new();
@@ -263,42 +297,49 @@ fn joined(parts: Vec<Numbered>) -> Vec<Event> {
     joined
 }
 
-fn describe(trace: &TraceDat, buffer: &Buffer, decoder: &Decoder, recording: &mut Recording) {
-    let contents = &trace.contents;
-    let uname = |word: usize| contents.options.uname.split_whitespace().nth(word).unwrap_or_default().to_owned();
-    let codec = match contents.preamble.version {
-        7 => format!(" ({})", contents.preamble.codec.name()),
-        _ => String::new(),
-    };
-    let seen = recording.streams.iter().map(|stream| u32::from(stream.cpu) + 1).max().unwrap_or(0);
-    let clock = if buffer.clock.is_empty() { options_clock(&contents.options.clock) } else { buffer.clock.clone() };
-    recording.info = Info {
-        format: format!("trace.dat v{}{codec}", contents.preamble.version),
-        kernel: uname(2),
-        hostname: uname(1),
-        cpus: contents.options.cpu_count.unwrap_or(0).max(seen),
-        clock,
-        long_bytes: contents.blocks.header_page.long_bytes as u8,
-        big_endian: contents.preamble.endian == crate::parse::Endian::Big,
-        buffer: buffer.name.clone(),
-        other_buffers: contents.buffers.iter().filter(|other| *other != buffer).map(|other| other.name.clone()).collect(),
-        ..Info::default()
-    };
-    let overruns = contents.options.ring_overruns.get(&buffer.name).copied().unwrap_or(0);
-    recording.accounting.ring_overruns = overruns;
-    recording.accounting.absent_fields = decoder.absent_fields().to_vec();
-    let remarks = &mut recording.accounting.remarks;
-    if contents.options.is_paired {
-        remarks.push("the file is half of a host/guest pair; its times are those of its own machine".to_owned());
+impl Reader<'_> {
+    /// What the trace says of itself; `seen` is the highest CPU with an event.
+    pub(super) fn info(&self, seen: Option<u16>) -> Info {
+        let Self { trace, buffer, .. } = self;
+        let contents = &trace.contents;
+        let uname = |word: usize| contents.options.uname.split_whitespace().nth(word).unwrap_or_default().to_owned();
+        let codec = match contents.preamble.version {
+            7 => format!(" ({})", contents.preamble.codec.name()),
+            _ => String::new(),
+        };
+        let clock = if buffer.clock.is_empty() { options_clock(&contents.options.clock) } else { buffer.clock.clone() };
+        Info {
+            format: format!("trace.dat v{}{codec}", contents.preamble.version),
+            kernel: uname(2),
+            hostname: uname(1),
+            cpus: contents.options.cpu_count.unwrap_or(0).max(seen.map_or(0, |cpu| u32::from(cpu) + 1)),
+            clock,
+            long_bytes: contents.blocks.header_page.long_bytes as u8,
+            big_endian: contents.preamble.endian == crate::parse::Endian::Big,
+            buffer: buffer.name.clone(),
+            other_buffers: contents.buffers.iter().filter(|other| other != buffer).map(|other| other.name.clone()).collect(),
+            ..Info::default()
+        }
     }
-    contents.blocks.remark(remarks);
-    if contents.options.unknown > 0 {
-        remarks.push(format!("{} options of unknown kind were skipped", contents.options.unknown));
-    }
-    let (known, unknown) = recording.accounting.lost_events();
-    if overruns > 0 && known == 0 && unknown == 0 {
-        let remark = format!("the ring buffer's statistics count {overruns} lost events, but no gap is marked");
-        recording.accounting.remarks.push(remark);
+
+    /// Adds to the account what the headers tell, once all data has been read.
+    pub(super) fn remark(&self, accounting: &mut Accounting) {
+        let contents = &self.trace.contents;
+        let overruns = contents.options.ring_overruns.get(&self.buffer.name).copied().unwrap_or(0);
+        accounting.ring_overruns = overruns;
+        accounting.absent_fields = self.decoder.absent_fields().to_vec();
+        let (known, unknown) = accounting.lost_events();
+        let remarks = &mut accounting.remarks;
+        if contents.options.is_paired {
+            remarks.push("the file is half of a host/guest pair; its times are those of its own machine".to_owned());
+        }
+        contents.blocks.remark(remarks);
+        if contents.options.unknown > 0 {
+            remarks.push(format!("{} options of unknown kind were skipped", contents.options.unknown));
+        }
+        if overruns > 0 && known == 0 && unknown == 0 {
+            remarks.push(format!("the ring buffer's statistics count {overruns} lost events, but no gap is marked"));
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `options` | the option list that both share |
 //! | `compression` | zstd and zlib blocks, with their sizes checked |
 //! | `data` | per-CPU data to events, in parallel |
+//! | `stream` | the same a batch at a time |
 //!
 //! Damage in a header is an error; damage in a CPU's data costs the rest of that sub-buffer, and is
 //! counted.
@@ -16,6 +17,7 @@ mod compression;
 mod data;
 mod options;
 mod preamble;
+mod stream;
 mod v6;
 mod v7;
 
@@ -30,7 +32,9 @@ use crate::blocks::Blocks;
 use crate::error::{Problem, TraceError};
 use crate::mapped::MappedFile;
 use crate::recording::Recording;
+use crate::stream::EventSource;
 use compression::Codec;
+use data::Span;
 use options::Options;
 use preamble::Preamble;
 
@@ -97,6 +101,22 @@ impl TraceDat {
         let recording = data::decode(self, progress);
         self.file.check()?;
         recording
+    }
+
+    /// Decodes events a batch at a time, in bounded memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`TraceDat::decode`].
+    pub fn stream<'a>(&'a self, progress: &'a (dyn Fn(u64) + Sync)) -> Result<impl EventSource + 'a, TraceError> {
+        stream::Stream::new(self, progress)
+    }
+
+    /// Lets go of the pages that spans were decoded from.
+    fn release(&self, job: &[Span<'_>]) {
+        if let (Some(first), Some(last)) = (job.first(), job.last()) {
+            self.file.release(first.start()..last.end());
+        }
     }
 
     /// Bytes of per-CPU data that [`TraceDat::decode`] will report progress on.

@@ -1,0 +1,107 @@
+//! Per-CPU data to events a batch at a time: some jobs of every CPU are held, not the whole trace.
+
+use std::collections::VecDeque;
+
+use rayon::prelude::*;
+
+use super::TraceDat;
+use super::data::{Decoded, Reader, Span, spans};
+use crate::error::TraceError;
+use crate::event::Event;
+use crate::joining::Joiner;
+use crate::recording::{Accounting, Recording};
+use crate::stream::{EventSource, Queues};
+
+/// Jobs of one CPU that are decoded at a time: about 128 KiB in the file.
+const JOBS_AT_A_TIME: usize = 2;
+
+/// A trace.dat that is read in batches.
+pub(super) struct Stream<'a> {
+    trace: &'a TraceDat,
+    reader: Reader<'a>,
+    /// By CPU: the jobs to come.
+    jobs: Vec<VecDeque<Vec<Span<'a>>>>,
+    queues: Queues,
+    joiner: Joiner,
+    facts: Recording,
+    /// Highest CPU with an event.
+    seen: Option<u16>,
+    is_done: bool,
+}
+
+impl<'a> Stream<'a> {
+    pub(super) fn new(trace: &'a TraceDat, progress: &'a (dyn Fn(u64) + Sync)) -> Result<Self, TraceError> {
+        let reader = Reader::new(trace, progress)?;
+        let mut accounting = Accounting::default();
+        let spans = spans(trace, reader.buffer, &mut accounting);
+        let mut cpus: Vec<u16> = Vec::new();
+        let mut jobs: Vec<VecDeque<Vec<Span<'a>>>> = Vec::new();
+        for job in spans.jobs() {
+            let cpu = job.first().map_or(0, |span| span.cpu);
+            if cpus.last() != Some(&cpu) {
+                cpus.push(cpu);
+                jobs.push(VecDeque::new());
+            }
+            jobs.last_mut().into_iter().for_each(|jobs| jobs.push_back(job.to_vec()));
+        }
+        let facts = Recording { accounting, info: reader.info(None), ..Recording::default() };
+        let queues = Queues::new(cpus.into_iter());
+        Ok(Self { trace, reader, jobs, queues, joiner: Joiner::default(), facts, seen: None, is_done: false })
+    }
+
+    /// Decodes the next jobs of CPUs that have no events left, on all threads.
+    fn feed(&mut self, starving: &[usize]) {
+        let taken: Vec<(usize, Vec<Span<'a>>)> = starving
+            .iter()
+            .flat_map(|&place| {
+                let jobs = self.jobs.get_mut(place);
+                jobs.into_iter()
+                    .flat_map(|jobs| jobs.drain(..JOBS_AT_A_TIME.min(jobs.len())))
+                    .map(move |job| (place, job))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        let decoded: Vec<Decoded> = taken.par_iter().map(|(_, job)| self.reader.decode(job)).collect();
+        for ((place, job), part) in taken.iter().zip(decoded) {
+            self.facts.accounting.absorb(part.accounting);
+            if !part.piece.events.is_empty() {
+                self.seen = self.seen.max(Some(part.cpu));
+            }
+            let numbered = self.joiner.take(part.piece, &self.reader.decoder, &mut self.facts);
+            self.queues.push(*place, numbered.events.iter().map(|event| numbered.numbers.apply(*event)));
+            self.trace.release(job);
+        }
+        for &place in starving {
+            if self.jobs.get(place).is_none_or(VecDeque::is_empty) {
+                self.queues.close(place);
+            }
+        }
+        self.joiner.so_far(&mut self.facts);
+    }
+}
+
+impl EventSource for Stream<'_> {
+    fn next_batch(&mut self) -> Result<Vec<Event>, TraceError> {
+        loop {
+            let starving = self.queues.starving();
+            if !starving.is_empty() {
+                self.feed(&starving);
+            }
+            let settled = self.queues.settled();
+            self.trace.file.check()?;
+            if !settled.is_empty() || self.is_done {
+                return Ok(settled);
+            }
+            if self.queues.starving().is_empty() {
+                self.is_done = true;
+                self.facts.info = self.reader.info(self.seen);
+                self.reader.remark(&mut self.facts.accounting);
+                std::mem::take(&mut self.joiner).finish(&mut self.facts);
+            }
+        }
+    }
+
+    fn facts(&self) -> &Recording {
+        &self.facts
+    }
+}
