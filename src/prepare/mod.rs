@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `pairing` | pairs frees with allocations by address; drops what never reaches a slab |
+//! | `ties` | puts events of equal time in the order that fits the live objects |
 //! | `reads` | finds out when each attribute of a snapshot was read |
 //! | `pages` | relates addresses to page events: the kernel's own slabs |
 //! | `page_log` | keeps the page events, and tells those of slabs from others |
@@ -44,6 +45,7 @@ mod sheaf_seeds;
 mod siblings;
 mod silent;
 mod tasks;
+mod ties;
 mod turns;
 mod unmarked;
 

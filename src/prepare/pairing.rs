@@ -12,6 +12,7 @@ use super::page_log::PageLog;
 use super::pages::Spans;
 use super::reads::{Positions, Read, Watch, Window};
 use super::tasks::Tasks;
+use super::ties::{Taker, Ties};
 use crate::allocators::slub::Caller;
 use crate::allocators::slub::sizing::{Kernel, kmalloc};
 
@@ -163,20 +164,11 @@ fn is_no_object(ptr: u64) -> bool {
 
 pub(super) fn pair(recording: &Recording, setting: Setting, memory: &[NodeMemory], ledger: &mut Ledger) -> Paired {
     let mut pairing = Pairing::new(recording, setting, memory);
-    let mut merged = recording.merged().peekable();
-    let mut tie: Vec<&Event> = Vec::new();
-    while let Some(event) = merged.next() {
-        if merged.peek().is_none_or(|next| next.time_ns != event.time_ns) {
-            pairing.event(event);
-            continue;
-        }
-        tie.push(event);
-        while let Some(next) = merged.next_if(|next| next.time_ns == event.time_ns) {
-            tie.push(next);
-        }
-        pairing.settle(&tie);
-        tie.clear();
+    let mut ties = Ties::default();
+    for event in recording.merged() {
+        ties.push(event, &mut pairing);
     }
+    ties.settle(&mut pairing);
     pairing.finish(ledger)
 }
 
@@ -217,6 +209,24 @@ enum Live {
     },
 }
 
+impl Taker for Pairing<'_> {
+    fn fits(&self, event: &Event) -> bool {
+        match event.body {
+            Body::Alloc(alloc) => !self.live.contains_key(&alloc.ptr),
+            Body::Free(free) => is_no_object(free.ptr) || self.live.contains_key(&free.ptr),
+            _ => true,
+        }
+    }
+
+    fn take(&mut self, event: &Event) {
+        self.event(event);
+    }
+
+    fn reordered(&mut self) {
+        self.count(Entry::TiesReordered);
+    }
+}
+
 impl<'a> Pairing<'a> {
     fn new(recording: &'a Recording, setting: Setting, memory: &[NodeMemory]) -> Self {
         let slab_events = recording.event_count() as usize;
@@ -232,31 +242,6 @@ impl<'a> Pairing<'a> {
             last_seen: FxHashMap::default(),
             watch: Watch::new(recording),
             tasks: Tasks::default(),
-        }
-    }
-
-    /// Takes events of equal time, sorted by CPU: each CPU's own order stays; among CPUs the lowest whose next
-    /// event fits the live objects goes first.
-    fn settle(&mut self, tie: &[&Event]) {
-        let mut queues: Vec<&[&Event]> = tie.chunk_by(|a, b| a.cpu == b.cpu).collect();
-        while !queues.is_empty() {
-            let chosen = queues.iter().position(|queue| queue.first().is_some_and(|event| self.fits(event))).unwrap_or(0);
-            if chosen > 0 {
-                self.count(Entry::TiesReordered);
-            }
-            if let Some((event, rest)) = queues[chosen].split_first() {
-                self.event(event);
-                queues[chosen] = rest;
-            }
-            queues.retain(|queue| !queue.is_empty());
-        }
-    }
-
-    fn fits(&self, event: &Event) -> bool {
-        match event.body {
-            Body::Alloc(alloc) => !self.live.contains_key(&alloc.ptr),
-            Body::Free(free) => is_no_object(free.ptr) || self.live.contains_key(&free.ptr),
-            _ => true,
         }
     }
 
