@@ -114,6 +114,9 @@ pub(super) struct ReplayArgs {
     /// Check the conservation laws of the model while replaying (slow)
     #[arg(long)]
     pub(super) check: bool,
+    /// Replay in batches, for traces larger than memory: twice through the trace, without what needs all of it at once
+    #[arg(long, conflicts_with = "pages")]
+    pub(super) stream: bool,
 }
 
 /// The same as a command of its own. Not one struct within the other, as clap cannot tell then whether a trace was given.

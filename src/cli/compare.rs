@@ -10,7 +10,7 @@ use slubreplay_reports::format::{bytes, percent, printable, thousands};
 use super::args::{CompareArgs, CompareFormat, MachineArgs};
 use super::columns::{columns, csv_field, row};
 use super::failure::Failure;
-use super::load::{self, BUG, Loaded};
+use super::load::{self, Loaded};
 use super::print;
 use super::progress::Stage;
 use crate::compare::{Figures, NODE_MOVES, Replayed, compare, is_recorded};
@@ -29,7 +29,7 @@ pub(super) fn run(args: &CompareArgs, machine: MachineArgs) -> Result<ExitCode, 
     let stage = Stage::operations("replaying", (loaded.plan.ops.len() * targets.len()) as u64);
     let replayed = compare(&loaded.plan, recorded, &targets, &|operations| stage.add(operations));
     drop(stage);
-    let replayed = replayed.map_err(|error| Failure::outside(error).hint(BUG))?;
+    let replayed = replayed?;
     let only = only.map(|cache| loaded.plan.caches[cache].name.as_str());
     let shown = Shown { trace: &args.trace, loaded: &loaded, replayed: &replayed, only };
     if let Some(dir) = &args.out {

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use slubreplay_parsers::TraceError;
 
+use crate::replay::ReplayError;
+
 /// Exit code: input or output failed.
 const FAILED: u8 = 1;
 /// Exit code: the command line was wrong.
@@ -77,6 +79,15 @@ impl Failure {
             eprintln!("hint: {hint}");
         }
         self.code.into()
+    }
+}
+
+/// What to do about a model that broke its own laws.
+pub(super) const BUG: &str = "this is a bug in slubreplay; please report it";
+
+impl From<ReplayError> for Failure {
+    fn from(error: ReplayError) -> Self {
+        Self::outside(error).hint(BUG)
     }
 }
 

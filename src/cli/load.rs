@@ -19,9 +19,6 @@ use crate::refine::refine;
 use crate::replay::{Observer, Outcome, Setup, Timeline};
 use crate::setting::{Setting, SettingError, Wishes};
 
-/// What to do about a model that broke its own laws.
-pub(super) const BUG: &str = "this is a bug in slubreplay; please report it";
-
 /// A trace, decoded, with the capture it is part of.
 #[derive(Debug)]
 pub(super) struct Input {
@@ -41,12 +38,7 @@ pub(super) fn read(path: &Path) -> Result<Input, Failure> {
 /// Turns a trace into operations; the decoded events are dropped.
 pub(super) fn plan(input: Input, wishes: Wishes, path: &Path) -> Result<Loaded, Failure> {
     let Input { capture, mut recording } = input;
-    let has_slab_events =
-        recording.accounting.events.keys().any(|name| name.starts_with("kmem_cache") || name.starts_with("kmalloc") || name == "kfree");
-    if !has_slab_events {
-        let error = anyhow::anyhow!("{}: there are no slab events in this trace", path.display());
-        return Err(Failure::input(error).hint("record with `trace-cmd record -e kmem -C global COMMAND`"));
-    }
+    require_slab_events(&recording, path)?;
     let allocator = Setting::recorded_allocator(&recording, capture.as_ref());
     let slabinfo = slabinfo(capture.as_ref(), allocator);
     let snapshots = match &capture {
@@ -58,10 +50,7 @@ pub(super) fn plan(input: Input, wishes: Wishes, path: &Path) -> Result<Loaded, 
     let memory = if wishes.nodes.is_some() { &[] } else { snapshots.memory };
     let snapshots = Snapshots { memory, ..snapshots };
     let is_marked = allocator == AllocatorKind::Slub && mark_snapshots(&mut recording, snapshots);
-    let mut setting = Setting::resolve(wishes.clone(), &recording, capture.as_ref()).map_err(|error| match &error {
-        SettingError::Nodes(_) => Failure::usage(&error.to_string(), "a number of nodes, or the CPUs of each node such as 0-3/4-7"),
-        _ => Failure::input(error),
-    })?;
+    let mut setting = resolve(wishes.clone(), &recording, capture.as_ref())?;
     if is_marked {
         setting
             .notes
@@ -70,6 +59,24 @@ pub(super) fn plan(input: Input, wishes: Wishes, path: &Path) -> Result<Loaded, 
     let plan = prepare_for(&wishes, &recording, capture.as_ref(), snapshots, &mut setting);
     let facts = Recording { streams: Vec::new(), ..recording };
     Ok(Loaded { capture, facts, setting, plan })
+}
+
+/// A trace without slab events is most likely recorded wrongly.
+pub(super) fn require_slab_events(facts: &Recording, path: &Path) -> Result<(), Failure> {
+    let is_of_slab = |name: &String| name.starts_with("kmem_cache") || name.starts_with("kmalloc") || name == "kfree";
+    if facts.accounting.events.keys().any(is_of_slab) {
+        return Ok(());
+    }
+    let error = anyhow::anyhow!("{}: there are no slab events in this trace", path.display());
+    Err(Failure::input(error).hint("record with `trace-cmd record -e kmem -C global COMMAND`"))
+}
+
+/// The setting of a replay, by what the user said, capture and trace.
+pub(super) fn resolve(wishes: Wishes, facts: &Recording, capture: Option<&Capture>) -> Result<Setting, Failure> {
+    Setting::resolve(wishes, facts, capture).map_err(|error| match &error {
+        SettingError::Nodes(_) => Failure::usage(&error.to_string(), "a number of nodes, or the CPUs of each node such as 0-3/4-7"),
+        _ => Failure::input(error),
+    })
 }
 
 /// What `/proc/slabinfo` of a SLAB kernel showed, as snapshots. Other allocators show more elsewhere, or nothing.
@@ -81,22 +88,7 @@ fn slabinfo(capture: Option<&Capture>, allocator: AllocatorKind) -> [Option<Slab
 /// Prepares a recording by the kernel that it was made on, whose rules its addresses follow; then lays it out for the kernel that the
 /// user asked for, if that is another one.
 fn prepare_for(wishes: &Wishes, recording: &Recording, capture: Option<&Capture>, snapshots: Snapshots<'_>, setting: &mut Setting) -> Plan {
-    let as_recorded = Wishes { kernel: None, allocator: None, ..wishes.clone() };
-    let release = Setting::recorded_release(recording, capture);
-    let allocator = Setting::recorded_allocator(recording, capture);
-    let is_other_release = matches!((wishes.kernel, release), (Some(asked), Some(release)) if !is_recorded(asked, release));
-    let recorded =
-        if is_other_release || setting.allocator != allocator { Setting::resolve(as_recorded, recording, capture).ok() } else { None };
-    if let Some(recorded) = recorded {
-        let name = |setting: &Setting| match (setting.allocator, recorded.allocator) {
-            (AllocatorKind::Slub, AllocatorKind::Slub) => setting.kernel.release.to_string(),
-            (allocator, _) => format!("{} {}", allocator.name(), setting.kernel.release),
-        };
-        setting.notes.push(format!(
-            "recorded on {}, laid out for {}: objects keep the caches that they had",
-            name(&recorded),
-            name(setting)
-        ));
+    if let Some(recorded) = other_recorded(wishes, recording, capture, setting) {
         return retarget(&prepare_recorded(recording, &recorded.kernel, &recorded.recorded(), snapshots), &recorded, setting).plan;
     }
     let mut plan = prepare_recorded(recording, &setting.kernel, &setting.recorded(), snapshots);
@@ -108,6 +100,25 @@ fn prepare_for(wishes: &Wishes, recording: &Recording, capture: Option<&Capture>
         refine(&mut plan, &setting.setup(), &|operations| stage.add(operations));
     }
     plan
+}
+
+/// The setting that the trace was recorded in, if it is to be laid out for another kernel or allocator, with a note of that.
+pub(super) fn other_recorded(wishes: &Wishes, facts: &Recording, capture: Option<&Capture>, setting: &mut Setting) -> Option<Setting> {
+    let as_recorded = Wishes { kernel: None, allocator: None, ..wishes.clone() };
+    let release = Setting::recorded_release(facts, capture);
+    let allocator = Setting::recorded_allocator(facts, capture);
+    let is_other_release = matches!((wishes.kernel, release), (Some(asked), Some(release)) if !is_recorded(asked, release));
+    if !is_other_release && setting.allocator == allocator {
+        return None;
+    }
+    let recorded = Setting::resolve(as_recorded, facts, capture).ok()?;
+    let name = |setting: &Setting| match (setting.allocator, recorded.allocator) {
+        (AllocatorKind::Slub, AllocatorKind::Slub) => setting.kernel.release.to_string(),
+        (allocator, _) => format!("{} {}", allocator.name(), setting.kernel.release),
+    };
+    let (from, to) = (name(&recorded), name(setting));
+    setting.notes.push(format!("recorded on {from}, laid out for {to}: objects keep the caches that they had"));
+    Some(recorded)
 }
 
 /// A trace, ready to be replayed.
@@ -174,7 +185,7 @@ impl Loaded {
 
     fn replay_from(&self, setup: &Setup, pages: impl PageSource, observer: &mut dyn Observer) -> Result<(Outcome, Timeline), Failure> {
         let replayed = self.setting.replay(&self.plan, setup, pages, observer);
-        replayed.map(|(outcome, timeline, _)| (outcome, timeline)).map_err(|error| Failure::outside(error).hint(BUG))
+        Ok(replayed.map(|(outcome, timeline, _)| (outcome, timeline))?)
     }
 
     /// Number of the cache of that name, be it a directory, the name in the trace or one that was merged. `option` is where the

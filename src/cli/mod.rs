@@ -7,6 +7,7 @@
 //! | `load` | opens a trace or capture, prepares it, and replays it |
 //! | `progress` | bars on stderr |
 //! | `replay`, `verify`, `compare`, `fallback`, `info`, `bench` | one file or folder a command |
+//! | `stream` | `replay` with `--stream` |
 //! | `threads` | `replay` with `--engine threads` |
 //! | `convert` | a replay's outcome to a report's input |
 //! | `columns` | text in columns, fields of CSV |
@@ -22,6 +23,7 @@ mod info;
 mod load;
 mod progress;
 mod replay;
+mod stream;
 mod threads;
 mod verify;
 

@@ -10,6 +10,7 @@ use super::args::{MachineArgs, PageChoice, ReplayArgs, ReplayFormat};
 use super::failure::Failure;
 use super::load::Loaded;
 use super::progress::Stage;
+use super::stream::{self, Streamed};
 use super::threads::{self, Engine, ThreadsArgs};
 use super::{convert, load, print};
 use crate::replay::{CacheState, Observer, Outcome, Timeline};
@@ -22,8 +23,13 @@ pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineA
         return threads::run(args, on_threads, machine);
     }
     on_threads.refuse_without_engine()?;
-    let loaded = load::plan(load::read(&args.trace)?, machine.wishes(), &args.trace)?;
-    let (outcome, timeline) = exactly(&loaded, args.pages, args.samples, args.check)?;
+    let Streamed { loaded, outcome, timeline } = if args.stream {
+        stream::replay(&args.trace, &machine.wishes(), args.samples, check_every(args.check))?
+    } else {
+        let loaded = load::plan(load::read(&args.trace)?, machine.wishes(), &args.trace)?;
+        let (outcome, timeline) = exactly(&loaded, args.pages, args.samples, args.check)?;
+        Streamed { loaded, outcome, timeline }
+    };
     let input = convert::report_input(&args.trace, &loaded, &outcome, &timeline);
     if let Some(dir) = &args.out {
         export::write_all(&input, dir).map_err(Failure::input)?;
@@ -40,7 +46,11 @@ pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineA
 /// Replays by the exact engine, with a bar.
 pub(super) fn exactly(loaded: &Loaded, pages: PageChoice, samples: u32, check: bool) -> Result<(Outcome, Timeline), Failure> {
     let mut progress = Progress(Stage::operations("replaying", loaded.plan.ops.len() as u64));
-    loaded.replay_on(pages, samples, if check { CHECK_EVERY } else { 0 }, &mut progress)
+    loaded.replay_on(pages, samples, check_every(check), &mut progress)
+}
+
+fn check_every(check: bool) -> u64 {
+    if check { CHECK_EVERY } else { 0 }
 }
 
 /// How to write a report to standard output.

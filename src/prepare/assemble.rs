@@ -144,7 +144,12 @@ fn slabinfo_mark(paired: &Paired, recording: &Recording) -> Option<usize> {
 }
 
 /// Lays out all caches; those without known sizes are dropped with their objects.
-fn plan_caches(identified: &mut Identified, (kernel, recorded): (&Kernel, &Recorded), snapshot: Option<&SlabSnapshot>, plan: &mut Plan) {
+pub(super) fn plan_caches(
+    identified: &mut Identified,
+    (kernel, recorded): (&Kernel, &Recorded),
+    snapshot: Option<&SlabSnapshot>,
+    plan: &mut Plan,
+) {
     let lay_out = |identity: &Identity, differences: &mut Vec<SizingDifference>| match recorded.allocator {
         AllocatorKind::Slub => caches::plan(identity, kernel, snapshot, differences),
         _ => siblings::plan(identity, recorded, kernel, snapshot, differences),

@@ -42,7 +42,7 @@ pub(super) struct Identified {
 }
 
 /// Share of the named objects of a key that have to agree.
-const VOTE_PERCENT: u64 = 95;
+pub(super) const VOTE_PERCENT: u64 = 95;
 
 pub(super) fn identify(
     paired: &Paired,
@@ -54,7 +54,7 @@ pub(super) fn identify(
 ) -> Identified {
     // Pages of SLOB hold objects of any cache: who shares one tells nothing.
     let is_slab_of_one_cache = allocator != AllocatorKind::Slob;
-    let mut caches = CacheTable { kernel, snapshot, caches: Vec::new(), by_name: FxHashMap::default() };
+    let mut caches = CacheTable::new(kernel, snapshot);
     // By name id: the cache, made on first use, so that caches are numbered in order of appearance.
     let mut by_name_id: Vec<Option<u16>> = vec![None; recording.names.len()];
     let mut named = |caches: &mut CacheTable<'_>, id: NameId| {
@@ -110,9 +110,7 @@ pub(super) fn identify(
             *counts.entry((cache, how)).or_default() += 1;
         }
         if let (Some(key), true) = (object.key, cache != NO_CACHE) {
-            let (identity, key) = (&mut caches.caches[usize::from(cache)], &paired.keys[key as usize]);
-            identity.object_bytes = identity.object_bytes.max(key.object_bytes);
-            identity.stride_bytes = identity.stride_bytes.max(key.stride_bytes);
+            caches.widen(cache, &paired.keys[key as usize]);
         }
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
@@ -289,16 +287,32 @@ fn by_slab_count<'a>(
     Some(best)
 }
 
-struct CacheTable<'a> {
+/// Caches by number of first appearance.
+pub(super) struct CacheTable<'a> {
     kernel: &'a Kernel,
     snapshot: Option<&'a SlabSnapshot>,
     caches: Vec<Identity>,
     by_name: FxHashMap<String, u16>,
 }
 
-impl CacheTable<'_> {
+impl<'a> CacheTable<'a> {
+    pub(super) fn new(kernel: &'a Kernel, snapshot: Option<&'a SlabSnapshot>) -> Self {
+        Self { kernel, snapshot, caches: Vec::new(), by_name: FxHashMap::default() }
+    }
+
+    pub(super) fn into_caches(self) -> Vec<Identity> {
+        self.caches
+    }
+
+    /// A cache has the largest sizes of what is in it.
+    pub(super) fn widen(&mut self, cache: u16, key: &Key) {
+        let identity = &mut self.caches[usize::from(cache)];
+        identity.object_bytes = identity.object_bytes.max(key.object_bytes);
+        identity.stride_bytes = identity.stride_bytes.max(key.stride_bytes);
+    }
+
     /// The cache of a name in the trace: the directory that the snapshot resolves it to.
-    fn named(&mut self, name: &str) -> u16 {
+    pub(super) fn named(&mut self, name: &str) -> u16 {
         // Copies of a cache for a memory cgroup (before 5.9) carry the cgroup in parentheses.
         let has_copies = !self.kernel.release.since(5, 9);
         let plain = name.split_once('(').filter(|_| has_copies).map_or(name, |(plain, _)| plain);
@@ -306,7 +320,7 @@ impl CacheTable<'_> {
         self.number_as(&resolved, plain, false)
     }
 
-    fn kmalloc(&mut self, key: &Key) -> Option<u16> {
+    pub(super) fn kmalloc(&mut self, key: &Key) -> Option<u16> {
         // With debugging the stride is larger than its class: the next lower class it is.
         let class = kmalloc::class_of_allocated(self.kernel, key.stride_bytes).or_else(|| {
             let lower = kmalloc::classes_by_index(self.kernel).into_iter().filter(|&class| u64::from(class) < key.stride_bytes);
@@ -318,7 +332,7 @@ impl CacheTable<'_> {
 
     /// The cache of these sizes in the snapshot, or a pseudo-cache. `slabs` says how many slabs of an order there are at the
     /// snapshot, and `taken` how many slabs of each cache others have.
-    fn by_sizes(
+    pub(super) fn by_sizes(
         &mut self,
         key: &Key,
         is_excluded: &dyn Fn(u16) -> bool,

@@ -20,6 +20,7 @@
 //! | `rcu_sheaves` | places frees by kfree_rcu() in kernels with sheaves |
 //! | `sheaf_memory` | tells the allocations of sheaves from others |
 //! | `unmarked` | finds the moments of snapshots in recordings without markers |
+//! | [`streaming`] | the same for traces larger than memory, without what needs all of the trace at once |
 //! | `assemble` | puts it together and adds the operations that were not traced |
 //! | [`ledger`] | counts everything that was inferred |
 //! | `coverage` | sums that up for a cache |
@@ -44,6 +45,7 @@ mod sheaf_memory;
 mod sheaf_seeds;
 mod siblings;
 mod silent;
+pub mod streaming;
 mod tasks;
 mod ties;
 mod turns;
@@ -182,7 +184,20 @@ pub fn prepare(recording: &Recording, kernel: &Kernel, snapshots: Snapshots<'_>)
 pub fn prepare_recorded(recording: &Recording, kernel: &Kernel, recorded: &Recorded, snapshots: Snapshots<'_>) -> Plan {
     let snapshot = snapshots.latest();
     let mut ledger = Ledger::default();
-    let setting = pairing::Setting {
+    let setting = pairing_setting(kernel, recorded);
+    let mut paired = pairing::pair(recording, setting, snapshots.memory, &mut ledger);
+    paired.reads = reads::find(&std::mem::take(&mut paired.windows), recording, snapshots);
+    let identified = identity::identify(&paired, recording, kernel, snapshot, recorded.allocator, &mut ledger);
+    account_losses(recording, &mut ledger);
+    let mut plan = assemble::assemble(paired, identified, recording, (kernel, recorded), snapshots, ledger);
+    plan.time_range_ns = time_range(recording);
+    plan.has_index_arrays = recorded.allocator == AllocatorKind::Slab;
+    plan
+}
+
+/// What events are paired by.
+fn pairing_setting(kernel: &Kernel, recorded: &Recorded) -> pairing::Setting {
+    pairing::Setting {
         page_bytes: kernel.machine.page_bytes,
         max_class_bytes: kmalloc::max_class_bytes(kernel),
         type_bits: gfp_masks(kernel.release).iter().fold(0, |bits, mask| bits | mask),
@@ -193,15 +208,7 @@ pub fn prepare_recorded(recording: &Recording, kernel: &Kernel, recorded: &Recor
         // Strides of kmalloc objects do not tell their class: kmalloc-96 of SLAB has that of kmalloc-128, and SLOB has none.
         classes: (recorded.allocator != AllocatorKind::Slub).then_some(*kernel),
         this_node_bit: if kernel.release >= since(5, 4) { 0x20_0000 } else { 0x4_0000 },
-    };
-    let mut paired = pairing::pair(recording, setting, snapshots.memory, &mut ledger);
-    paired.reads = reads::find(&std::mem::take(&mut paired.windows), recording, snapshots);
-    let identified = identity::identify(&paired, recording, kernel, snapshot, recorded.allocator, &mut ledger);
-    account_losses(recording, &mut ledger);
-    let mut plan = assemble::assemble(paired, identified, recording, (kernel, recorded), snapshots, ledger);
-    plan.time_range_ns = time_range(recording);
-    plan.has_index_arrays = recorded.allocator == AllocatorKind::Slab;
-    plan
+    }
 }
 
 fn since(major: u32, minor: u32) -> KernelRelease {

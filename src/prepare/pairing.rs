@@ -125,7 +125,7 @@ pub(super) struct Setting {
 }
 
 impl Setting {
-    fn caller(&self, gfp: u32) -> Caller {
+    pub(super) fn caller(&self, gfp: u32) -> Caller {
         match self.reclaim_bits {
             Some((direct, kswapd)) if gfp & direct == 0 => {
                 if gfp & kswapd == 0 {
@@ -158,7 +158,7 @@ const FIRST_ERROR_PTR: u64 = u64::MAX - 4094;
 
 /// True for what kfree() takes without doing anything: NULL and `ZERO_SIZE_PTR`; error pointers count as
 /// NULL.
-fn is_no_object(ptr: u64) -> bool {
+pub(super) fn is_no_object(ptr: u64) -> bool {
     ptr <= ZERO_SIZE_PTR || ptr >= FIRST_ERROR_PTR
 }
 
@@ -197,7 +197,7 @@ struct Overlaid {
 }
 
 /// How late a free may be traced after its object was handed out again.
-const FREE_TRACED_LATE_NS: u64 = 200_000;
+pub(super) const FREE_TRACED_LATE_NS: u64 = 200_000;
 
 #[derive(Debug, Clone, Copy)]
 enum Live {

@@ -112,7 +112,23 @@ struct Tally {
 const NO_OWNER: u32 = u32::MAX;
 
 /// Operations between two reports of progress.
-const PROGRESS_EVERY: usize = 1 << 14;
+const PROGRESS_EVERY: u64 = 1 << 14;
+
+/// What is due while a replay runs.
+struct Pace {
+    sampler: Sampler,
+    /// Operations before the next check of the laws.
+    next_check: u64,
+    /// Operations that the observer was told of.
+    reported: u64,
+}
+
+impl Pace {
+    fn new(plan: &Plan, setup: &Setup) -> Self {
+        let next_check = if setup.check_every > 0 { setup.check_every } else { u64::MAX };
+        Self { sampler: Sampler::new(plan, setup.samples), next_check, reported: 0 }
+    }
+}
 
 impl<'a, P: PageSource> Engine<'a, P> {
     /// Prepares a replay by SLUB: creates the caches and the slabs that exist at the start.
@@ -244,40 +260,82 @@ impl<'a, P: PageSource, A: Allocator> Engine<'a, P, A> {
     pub fn run_on(mut self, observer: &mut dyn Observer) -> Result<(Outcome, Timeline, P), ReplayError> {
         let plan = self.plan;
         let mut moments = Moments::new(plan);
-        let mut next_check = self.setup.check_every;
         let mut pauses = self.setup.pause_at.iter().peekable();
         observer.begin(&|cache| self.state(cache));
-        let mut sampler = Sampler::new(plan, self.setup.samples);
+        let mut pace = Pace::new(plan, self.setup);
         let mut position = 0;
-        let mut reported = 0;
         while let Some(op) = plan.ops.get(position) {
             while moments.tell(position, observer, &|cache| self.state(cache)) {}
-            while let Some(moment) = sampler.due(op.time_ns) {
-                self.sample(moment);
-            }
+            self.sample_until(op.time_ns, &mut pace);
             while pauses.next_if(|&&at| at <= position).is_some() {
                 let state: &dyn Fn(usize) -> Option<CacheState> = &|cache| self.state(cache);
                 observer.pause(&Paused { position, caches: self.model.slub(), agreement: &self.agreement, state: Some(state) });
             }
             position = self.step(&plan.ops, position, observer);
-            if position - reported >= PROGRESS_EVERY {
-                reported = position;
-                observer.progress(position as u64);
-            }
-            if self.setup.check_every > 0 && position as u64 >= next_check {
-                next_check += self.setup.check_every;
-                self.validate(position as u64)?;
-            }
+            self.check_and_tell(position as u64, &mut pace, observer)?;
         }
         while moments.tell(usize::MAX, observer, &|cache| self.state(cache)) {}
-        while let Some(moment) = sampler.due(u64::MAX) {
+        self.end(position as u64, pace, observer)
+    }
+
+    /// Replays operations that come in batches, each with those objects of the plan that it speaks of; the plan's own operations
+    /// and marks are left out. `next` gives none when that was all.
+    ///
+    /// # Errors
+    ///
+    /// What `next` fails with, or if a check finds a law of the allocator broken.
+    pub fn run_fed<E: From<ReplayError>>(
+        mut self,
+        mut next: impl FnMut() -> Result<Option<Vec<Op>>, E>,
+        observer: &mut dyn Observer,
+    ) -> Result<(Outcome, Timeline), E> {
+        observer.begin(&|cache| self.state(cache));
+        let mut pace = Pace::new(self.plan, self.setup);
+        let mut done = 0;
+        while let Some(ops) = next()? {
+            if let Some(last) = ops.iter().map(|op| op.object).max() {
+                self.objects.reach(last);
+            }
+            let mut position = 0;
+            while let Some(op) = ops.get(position) {
+                self.sample_until(op.time_ns, &mut pace);
+                position = self.step(&ops, position, observer);
+                self.check_and_tell(done + position as u64, &mut pace, observer)?;
+            }
+            done += position as u64;
+        }
+        let (outcome, timeline, _) = self.end(done, pace, observer)?;
+        Ok((outcome, timeline))
+    }
+
+    /// Keeps the states of the moments before a time.
+    #[inline]
+    fn sample_until(&mut self, time_ns: u64, pace: &mut Pace) {
+        while let Some(moment) = pace.sampler.due(time_ns) {
             self.sample(moment);
         }
-        if self.setup.check_every > 0 {
-            self.validate(position as u64)?;
+    }
+
+    #[inline]
+    fn check_and_tell(&mut self, done: u64, pace: &mut Pace, observer: &mut dyn Observer) -> Result<(), ReplayError> {
+        if done - pace.reported >= PROGRESS_EVERY {
+            pace.reported = done;
+            observer.progress(done);
         }
-        observer.progress(position as u64);
-        self.outcome.operations = position as u64;
+        if done >= pace.next_check {
+            pace.next_check += self.setup.check_every;
+            self.validate(done)?;
+        }
+        Ok(())
+    }
+
+    fn end(mut self, done: u64, mut pace: Pace, observer: &mut dyn Observer) -> Result<(Outcome, Timeline, P), ReplayError> {
+        self.sample_until(u64::MAX, &mut pace);
+        if self.setup.check_every > 0 {
+            self.validate(done)?;
+        }
+        observer.progress(done);
+        self.outcome.operations = done;
         let (outcome, timeline) = self.tally_up();
         Ok((outcome, timeline, self.pages))
     }

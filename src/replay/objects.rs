@@ -25,6 +25,16 @@ impl Objects {
         Self::Whole(vec![None; count as usize])
     }
 
+    /// Makes room for objects up to this number.
+    pub(super) fn reach(&mut self, number: u32) {
+        let count = number as usize + 1;
+        match self {
+            Self::Whole(slots) if slots.len() < count => slots.resize(count, None),
+            Self::Whole(_) => {}
+            Self::Shared(pages) => pages.resize_with(pages.len().max(count.div_ceil(PAGE)), || Arc::new([None; PAGE])),
+        }
+    }
+
     /// The same, for replays that are copied on the way.
     pub(super) fn into_shared(self) -> Self {
         let Self::Whole(slots) = self else { return self };

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use super::args::{FallbackArgs, FallbackFormat, MachineArgs};
 use super::failure::Failure;
-use super::load::{self, BUG, Loaded};
+use super::load::{self, Loaded};
 use super::print;
 use super::progress::Stage;
 use crate::fallback::{
@@ -90,11 +90,11 @@ impl<'a> Found<'a> {
         let mut progress = Progress(Stage::operations("replaying", plan.ops.len() as u64));
         let predicted = predict(&question, &mut progress);
         drop(progress);
-        let predicted = predicted.map_err(|error| Failure::outside(error).hint(BUG))?;
+        let predicted = predicted?;
         let others = if args.format == FallbackFormat::Csv && args.out.is_none() {
             Vec::new()
         } else {
-            other_max_orders(&question, snapshots.latest()).map_err(|error| Failure::outside(error).hint(BUG))?
+            other_max_orders(&question, snapshots.latest())?
         };
         let end = match (after.as_ref(), before.is_some() && args.memory.is_none(), end_ns) {
             (Some(after), true, Some(end_ns)) => {

@@ -13,8 +13,8 @@ use slubreplay_reports::{export, input, json, tables};
 pub(super) use args::{Engine, ThreadsArgs};
 
 use super::args::{MachineArgs, ReplayArgs, ReplayFormat};
-use super::failure::{Failure, INTERRUPTED};
-use super::load::{self, BUG, Loaded};
+use super::failure::{BUG, Failure, INTERRUPTED};
+use super::load::{self, Loaded};
 use super::progress::Stage;
 use super::{convert, print, replay};
 use crate::allocators::AllocatorKind;
