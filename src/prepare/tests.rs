@@ -46,7 +46,7 @@ impl Script {
     }
 
     /// The next event carries the same time as the last one.
-    fn tie(&mut self) -> &mut Self {
+    pub(crate) fn tie(&mut self) -> &mut Self {
         self.time_ns -= 10;
         self
     }
@@ -71,7 +71,7 @@ impl Script {
         self.push(Body::Alloc(Alloc { call_site, bytes_req: object, bytes_alloc: stride, ..allocation(ptr, AllocCall::KmemCacheAlloc) }))
     }
 
-    fn kmalloc(&mut self, ptr: u64, requested: u64, allocated: u64, gfp_flags: u32) -> &mut Self {
+    pub(crate) fn kmalloc(&mut self, ptr: u64, requested: u64, allocated: u64, gfp_flags: u32) -> &mut Self {
         self.push(Body::Alloc(Alloc { bytes_req: requested, bytes_alloc: allocated, gfp_flags, ..allocation(ptr, AllocCall::Kmalloc) }))
     }
 
@@ -80,7 +80,7 @@ impl Script {
         self.push(Body::Free(Free { call_site: 1, ptr, name, call: FreeCall::KmemCacheFree }))
     }
 
-    fn kfree(&mut self, ptr: u64) -> &mut Self {
+    pub(crate) fn kfree(&mut self, ptr: u64) -> &mut Self {
         self.push(Body::Free(Free { call_site: 1, ptr, name: None, call: FreeCall::Kfree }))
     }
 

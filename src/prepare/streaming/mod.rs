@@ -13,6 +13,8 @@
 pub mod catalog;
 pub mod census;
 pub mod feed;
+#[cfg(test)]
+mod tests;
 
 use rustc_hash::FxHashMap;
 use slubreplay_parsers::event::{Alloc, AllocCall, NameId};
