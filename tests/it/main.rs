@@ -14,6 +14,7 @@
 //! | `compare` | the same operations by several kernels |
 //! | `threads` | the concurrent engine: options, agreement with the exact one, Ctrl-C |
 //! | `siblings` | SLAB and SLOB |
+//! | `stream` | replay in batches, beside the replay of whole recordings |
 //! | `conservation` | allocations, frees and live objects, against a map from address to size |
 //! | `determinism` | the same bytes on every run and any number of threads |
 //!
@@ -32,6 +33,7 @@ mod formats;
 mod info;
 mod oracle;
 mod siblings;
+mod stream;
 mod support;
 mod threads;
 mod verify;
