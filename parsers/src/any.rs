@@ -1,4 +1,4 @@
-//! A trace of whatever format, told by its first bytes.
+//! A trace of whatever format, told by its content.
 
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use crate::perfdata::{self, PerfData};
 use crate::recording::Recording;
 use crate::source::{self, Packing};
 use crate::stream::EventSource;
+use crate::text::{self, TextTrace};
 use crate::tracedat::{self, TraceDat};
 
 /// A trace of any format that can be read, opened and understood up to its data.
@@ -23,19 +24,21 @@ pub struct AnyTrace {
 enum Format {
     TraceDat(TraceDat),
     PerfData(PerfData),
+    Text(TextTrace),
 }
 
 /// What the first bytes of a trace can be, for messages.
-const FORMATS: &str = "the trace.dat magic 17 08 44 `tracing` or the perf.data magic `PERFILE2`";
+const FORMATS: &str =
+    "the trace.dat magic 17 08 44 `tracing`, the perf.data magic `PERFILE2`, or lines of ftrace, `trace-cmd report` or `perf script`";
 
 impl AnyTrace {
-    /// Opens a trace and reads its headers. Its first bytes tell its format; its name says nothing. The trace may be packed
+    /// Opens a trace and reads its headers. Its content tells its format; its name says nothing. The trace may be packed
     /// with gzip, zstd or xz, and may come from a pipe: standard input is the path `-`.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read or unpacked, has the first bytes of no known format, or is refused by
-    /// [`TraceDat::open`] or [`PerfData::open`].
+    /// If the file cannot be read or unpacked, is of no known format, or is refused by
+    /// [`TraceDat::open`], [`PerfData::open`] or [`TextTrace::open`].
     pub fn open(path: &Path) -> Result<Self, TraceError> {
         let source = source::open(path)?;
         Ok(Self { format: Format::read(source.file)?, packing: source.packing })
@@ -47,11 +50,12 @@ impl AnyTrace {
     ///
     /// # Errors
     ///
-    /// As [`TraceDat::decode`] or [`PerfData::decode`].
+    /// As [`TraceDat::decode`], [`PerfData::decode`] or [`TextTrace::decode`].
     pub fn decode(&self, progress: &(dyn Fn(u64) + Sync)) -> Result<Recording, TraceError> {
         let mut recording = match &self.format {
             Format::TraceDat(trace) => trace.decode(progress),
             Format::PerfData(trace) => trace.decode(progress),
+            Format::Text(trace) => trace.decode(progress),
         }?;
         self.say_packing(&mut recording);
         Ok(recording)
@@ -66,6 +70,7 @@ impl AnyTrace {
         Ok(match &self.format {
             Format::TraceDat(trace) => Box::new(trace.stream(progress)?),
             Format::PerfData(trace) => Box::new(trace.stream(progress)),
+            Format::Text(trace) => Box::new(trace.stream(progress)),
         })
     }
 
@@ -81,6 +86,7 @@ impl AnyTrace {
         match &self.format {
             Format::TraceDat(trace) => trace.data_bytes(),
             Format::PerfData(trace) => trace.data_bytes(),
+            Format::Text(trace) => trace.data_bytes(),
         }
     }
 }
@@ -92,6 +98,9 @@ impl Format {
         }
         if perfdata::is_perf_data(&file) {
             return PerfData::read(file).map(Self::PerfData);
+        }
+        if text::is_text_trace(&file) {
+            return TextTrace::read(file).map(Self::Text);
         }
         let found = excerpt(&file);
         file.check()?;
@@ -105,12 +114,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_of_neither_format_is_refused_with_both_named() {
+    fn a_file_of_no_format_is_refused_with_all_named() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notes.txt");
-        std::fs::write(&path, "# tracer: nop\n").unwrap();
+        std::fs::write(&path, "Dear diary: kmalloc\n").unwrap();
         let message = AnyTrace::open(&path).unwrap_err().to_string();
-        let expected = "the trace.dat magic 17 08 44 `tracing` or the perf.data magic `PERFILE2`";
-        assert!(message.ends_with(&format!("notes.txt: preamble, byte 0: expected {expected}, found \"# tracer: no\"…")), "{message}");
+        assert!(message.ends_with(&format!("notes.txt: preamble, byte 0: expected {FORMATS}, found \"Dear diary: \"…")), "{message}");
+        for format in ["trace.dat", "perf.data", "ftrace", "trace-cmd report", "perf script"] {
+            assert!(message.contains(format), "{message}");
+        }
     }
 }

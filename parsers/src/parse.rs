@@ -187,6 +187,14 @@ pub(crate) fn excerpt(bytes: &[u8]) -> String {
     }
 }
 
+/// The start of a line as a person would want to see it.
+pub(crate) fn excerpt_of_line(line: &[u8]) -> String {
+    const SHOWN: usize = 100;
+    let shown = line.get(..SHOWN).unwrap_or(line);
+    let more = if line.len() > SHOWN { "…" } else { "" };
+    format!("{:?}{more}", String::from_utf8_lossy(shown))
+}
+
 /// The numbers of a list such as `0-3,8`; `None` if it is not one.
 pub(crate) fn cpu_list(text: &str) -> Option<Vec<u32>> {
     /// As many CPUs as any kernel supports: a longer range is damage.

@@ -16,6 +16,9 @@ pub struct Recording {
     pub names: Vec<String>,
     /// Texts of trace markers, by [`MarkId`].
     pub marks: Vec<String>,
+    /// Symbols that stand for call sites in a trace in text: the call site `n`, from 1, is the symbol `n - 1` here. Greater
+    /// ones are addresses.
+    pub sites: Vec<String>,
     /// What was read, lost and skipped.
     pub accounting: Accounting,
 }
@@ -37,6 +40,13 @@ impl Recording {
     #[must_use]
     pub fn name(&self, id: NameId) -> &str {
         self.names.get(usize::from(id.0)).map_or("", String::as_str)
+    }
+
+    /// The symbol of a call site, where the trace has symbols in place of addresses.
+    #[must_use]
+    pub fn site(&self, call_site: u64) -> Option<&str> {
+        let index = usize::try_from(call_site.checked_sub(1)?).ok()?;
+        self.sites.get(index).map(String::as_str)
     }
 
     /// The marker text behind an id.
@@ -76,10 +86,26 @@ pub struct Info {
     pub long_bytes: u8,
     /// True if the trace was written on a big-endian machine.
     pub big_endian: bool,
+    /// What the pointers in it are.
+    pub pointers: Pointers,
+    /// gfp flags are in the numbering of 5.4 and later, whatever the kernel: the trace has their names.
+    pub gfp_by_name: bool,
     /// Buffer that was read; empty for the top one.
     pub buffer: String,
     /// Buffers that were not read, by name (empty for the top one).
     pub other_buffers: Vec<String>,
+}
+
+/// What a trace has for pointers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pointers {
+    /// Addresses.
+    Real,
+    /// Keyed hashes of addresses, as the kernel prints them since 4.15: objects can be told apart, but not where they were.
+    Hashed,
+    /// There are too few to tell.
+    #[default]
+    Unknown,
 }
 
 /// What was read from a trace, and what could not be used.

@@ -15,7 +15,7 @@ use crate::event;
 use crate::joining::{Joiner, Numbered};
 use crate::kmem::{Decoder, Piece};
 use crate::parse::Endian;
-use crate::recording::{Accounting, CpuStream, Damage, Info, Loss, Recording};
+use crate::recording::{Accounting, CpuStream, Damage, Info, Loss, Pointers, Recording};
 
 /// `PERF_RECORD_MISC_LOST_SAMPLES_BPF`: a filter of the user's dropped them.
 const MISC_FILTERED: u16 = 1 << 15;
@@ -304,6 +304,7 @@ pub(super) fn info(contents: &Contents, is_compressed: bool, seen: Option<u16>) 
         clock: contents.attrs.all.iter().find_map(|attr| attr.clock_id).map_or_else(|| "perf".to_owned(), clock),
         long_bytes: contents.blocks.header_page.long_bytes as u8,
         big_endian: contents.endian == Endian::Big,
+        pointers: Pointers::Real,
         ..Info::default()
     }
 }

@@ -15,7 +15,7 @@ use crate::event::Event;
 use crate::joining::{Joiner, Numbered};
 use crate::kmem::{Decoder, Piece};
 use crate::parse::{Cursor, Origin, u32};
-use crate::recording::{Accounting, CpuStream, Damage, Info, Loss, Recording};
+use crate::recording::{Accounting, CpuStream, Damage, Info, Loss, Pointers, Recording};
 use crate::ring::{Layout, visit_records};
 
 /// Bytes of uncompressed data that are dealt with at once.
@@ -316,6 +316,7 @@ impl Reader<'_> {
             clock,
             long_bytes: contents.blocks.header_page.long_bytes as u8,
             big_endian: contents.preamble.endian == crate::parse::Endian::Big,
+            pointers: Pointers::Real,
             buffer: buffer.name.clone(),
             other_buffers: contents.buffers.iter().filter(|other| other != buffer).map(|other| other.name.clone()).collect(),
             ..Info::default()

@@ -1,0 +1,56 @@
+//! A file's chunks of whole lines, some at a time on all threads.
+
+use std::ops::Range;
+
+use memchr::memchr;
+use rayon::prelude::*;
+
+use super::chunk::{self, Piece, Reading};
+
+/// Bytes of text that make a job: enough work for a thread, little enough to share out evenly.
+const JOB_BYTES: usize = 1 << 20;
+/// Jobs that are read at once. What is found out from a trace's beginning is found in as many.
+const JOBS_AT_A_TIME: usize = 32;
+
+/// Reads the lines of a file.
+pub(super) struct Pieces<'a> {
+    file: &'a [u8],
+    reading: &'a Reading,
+    progress: &'a (dyn Fn(u64) + Sync),
+    at: usize,
+}
+
+impl<'a> Pieces<'a> {
+    pub(super) fn new(file: &'a [u8], reading: &'a Reading, progress: &'a (dyn Fn(u64) + Sync)) -> Self {
+        Self { file, reading, progress, at: 0 }
+    }
+
+    /// Bytes that have been dealt with.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// The next pieces in file order; none if that was all.
+    pub(super) fn batch(&mut self) -> Vec<Piece<'a>> {
+        let mut ranges = Vec::new();
+        while ranges.len() < JOBS_AT_A_TIME && self.at < self.file.len() {
+            let end = end_of_job(self.file, self.at);
+            ranges.push(self.at..end);
+            self.at = end;
+        }
+        let read = |range: Range<usize>| {
+            let bytes = range.len() as u64;
+            let piece = chunk::read(self.file, range, self.reading);
+            (self.progress)(bytes);
+            piece
+        };
+        ranges.into_par_iter().map(read).collect()
+    }
+}
+
+/// The end of the line that is a job's last.
+fn end_of_job(file: &[u8], start: usize) -> usize {
+    let about = start.saturating_add(JOB_BYTES);
+    let rest = file.get(about..).unwrap_or_default();
+    memchr(b'\n', rest).map_or(file.len(), |newline| about + newline + 1)
+}

@@ -1,0 +1,3 @@
+//! Traces in text: of every kernel and tool, against the tools themselves, and damaged.
+
+mod tools;
