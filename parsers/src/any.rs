@@ -28,7 +28,7 @@ enum Format {
 }
 
 /// What the first bytes of a trace can be, for messages.
-const FORMATS: &str =
+pub(crate) const FORMATS: &str =
     "the trace.dat magic 17 08 44 `tracing`, the perf.data magic `PERFILE2`, or lines of ftrace, `trace-cmd report` or `perf script`";
 
 impl AnyTrace {

@@ -23,6 +23,9 @@ const SPAN_BYTES: usize = 256 << 10;
 /// Bytes in the file that make a job: enough work for a thread, little enough to share out evenly.
 const JOB_BYTES: usize = 64 << 10;
 
+/// Bytes of data whose pages are held while its chunks are looked for.
+const WALKED_BYTES: usize = 16 << 20;
+
 /// Some whole sub-buffers of one CPU.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span<'a> {
@@ -179,8 +182,15 @@ fn packed_spans<'a>(trace: &TraceDat, cpu: CpuData, rest: &'a [u8], spans: &mut 
     // trace-cmd before 3.2 wrote a size 4 bytes too small: the chunk count decides, the size does not.
     let endian = trace.contents.preamble.endian;
     let mut cursor = Cursor::new(rest, Origin::File(cpu.offset), format!("data of CPU {}", cpu.cpu));
+    let start = usize::try_from(cpu.offset).unwrap_or(usize::MAX);
+    let mut released = 0;
     let mut walk = || {
         for _ in 0..cursor.read(u32(endian))? {
+            // The walk touches all of the data long before it is decoded.
+            if cursor.position() - released >= WALKED_BYTES {
+                trace.file.release(start + released..start + cursor.position());
+                released = cursor.position();
+            }
             let at_block = cursor.clone();
             let block = next_block(&mut cursor, endian, cpu.offset)?;
             if block.data.is_empty() || block.plain_bytes == 0 {

@@ -15,7 +15,7 @@ fn changed(at: usize, with: &[u8]) -> String {
 
 #[test]
 fn damage_is_named_with_its_place() {
-    let expected = "the trace.dat magic 17 08 44 `tracing` or the perf.data magic `PERFILE2`";
+    let expected = crate::any::FORMATS;
     let found = "50 45 52 46 49 4c 45 33 68 00 00 00…";
     assert_eq!(changed(0, b"PERFILE3"), format!("preamble, byte 0: expected {expected}, found {found}"));
     assert_eq!(changed(0, b"PERFFILE"), "perf.data version 1, of 2010 and before; version 2 can be read");
