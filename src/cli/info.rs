@@ -8,7 +8,7 @@ use slubreplay_parsers::recording::Recording;
 
 use super::args::{InfoArgs, InfoFormat};
 use super::failure::Failure;
-use super::{load, print};
+use super::{load, prerequisites, print};
 
 pub(super) fn run(args: &InfoArgs) -> Result<ExitCode, Failure> {
     let recording = load::read(&args.file)?.recording;
@@ -62,6 +62,7 @@ fn as_json(recording: &Recording) -> Value {
         "absent_fields": accounting.absent_fields,
         "damaged_pieces": accounting.damage_count(),
         "remarks": accounting.remarks,
+        "missing": prerequisites::missing(recording),
     })
 }
 
@@ -96,6 +97,9 @@ fn as_text(path: &str, recording: &Recording) -> String {
     }
     for field in &accounting.absent_fields {
         line("absent field", field);
+    }
+    for note in prerequisites::missing(recording) {
+        line("missing", &note);
     }
     let mut table = String::from("\nevents\n");
     for (name, count) in events(recording) {

@@ -8,6 +8,7 @@ use slubreplay_parsers::recording::Recording;
 
 use super::args::PageChoice;
 use super::failure::Failure;
+use super::prerequisites;
 use super::progress::Stage;
 use crate::allocators::AllocatorKind;
 use crate::compare::{is_recorded, retarget};
@@ -51,6 +52,7 @@ pub(super) fn plan(input: Input, wishes: Wishes, path: &Path) -> Result<Loaded, 
     let snapshots = Snapshots { memory, ..snapshots };
     let is_marked = allocator == AllocatorKind::Slub && mark_snapshots(&mut recording, snapshots);
     let mut setting = resolve(wishes.clone(), &recording, capture.as_ref())?;
+    setting.notes.extend(prerequisites::missing(&recording));
     if is_marked {
         setting
             .notes
@@ -68,7 +70,7 @@ pub(super) fn require_slab_events(facts: &Recording, path: &Path) -> Result<(), 
         return Ok(());
     }
     let error = anyhow::anyhow!("{}: there are no slab events in this trace", path.display());
-    Err(Failure::input(error).hint("record with `trace-cmd record -e kmem -C global COMMAND`"))
+    Err(Failure::input(error).hint(format!("record with {}", prerequisites::RECORD)))
 }
 
 /// The setting of a replay, by what the user said, capture and trace.

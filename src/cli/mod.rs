@@ -5,6 +5,7 @@
 //! | `args` | what can be typed |
 //! | `failure` | errors with hints, and exit codes |
 //! | `load` | opens a trace or capture, prepares it, and replays it |
+//! | `prerequisites` | what a recording lacks, and the command that records it |
 //! | `progress` | bars on stderr |
 //! | `replay`, `verify`, `compare`, `fallback`, `info`, `bench` | one file or folder a command |
 //! | `stream` | `replay` with `--stream` |
@@ -21,6 +22,7 @@ mod failure;
 mod fallback;
 mod info;
 mod load;
+mod prerequisites;
 mod progress;
 mod replay;
 mod stream;

@@ -7,6 +7,7 @@ use slubreplay_parsers::capture::Capture;
 
 use super::failure::Failure;
 use super::load::{Loaded, other_recorded, require_slab_events, resolve};
+use super::prerequisites;
 use super::progress::Stage;
 use crate::allocators::AllocatorKind;
 use crate::compare::retarget;
@@ -39,6 +40,7 @@ pub(super) fn replay(path: &Path, wishes: &Wishes, samples: u32, check_every: u6
     require_slab_events(&census.facts, path)?;
     let facts = census.facts.clone();
     let mut setting = resolve(wishes.clone(), &facts, capture.as_ref())?;
+    setting.notes.extend(prerequisites::missing(&facts));
     refuse_siblings(&setting, Setting::recorded_allocator(&facts, capture.as_ref()))?;
     let recorded = other_recorded(wishes, &facts, capture.as_ref(), &mut setting);
     let snapshots = capture.as_ref().map_or_else(Snapshots::default, Snapshots::of);

@@ -22,6 +22,7 @@ fn digit(byte: u8) -> Option<u8> {
 #[inline]
 pub(super) fn hexadecimal(digits: &[u8]) -> Option<u64> {
     /// Values of digits; what is none has a bit above the low four.
+    #[expect(clippy::indexing_slicing, reason = "evaluated when it is compiled")]
     const VALUES: [u8; 256] = {
         let mut values = [0xff; 256];
         let mut value = 0;
