@@ -10,6 +10,7 @@
 //! | `births` | puts allocations of new slabs where they were decided |
 //! | `identity` | finds the cache of each object |
 //! | `buckets` | tells bucket caches from the kmalloc caches of the same sizes |
+//! | [`origins`] | who allocated each object: for analyses by call site and thread |
 //! | [`places`] | where the kernel had each object: for comparing address by address |
 //! | `caches` | lays the caches out and compares with a snapshot |
 //! | `seeding` | rebuilds the heap at the first event |
@@ -34,6 +35,7 @@ mod coverage;
 mod identity;
 pub mod ledger;
 pub mod op;
+pub mod origins;
 mod page_log;
 mod pages;
 mod pairing;
@@ -70,6 +72,7 @@ pub use caches::{PlannedCache, Sibling, SizingDifference};
 pub use coverage::Coverage;
 use ledger::{Entry, Ledger};
 pub use op::{Op, What};
+pub use origins::{Origin, Origins};
 pub use places::{KernelPlaces, KernelSlab};
 pub use reads::{Read, SnapshotMark};
 pub use seeding::PlannedSeed;
@@ -88,6 +91,8 @@ pub struct Plan {
     pub objects: u32,
     /// Where the kernel had each object.
     pub kernel: KernelPlaces,
+    /// Who allocated each object.
+    pub origins: Arc<Origins>,
     /// Slabs that exist at the start.
     pub seeds: Vec<PlannedSeed>,
     /// Sheaves that exist at the start.
