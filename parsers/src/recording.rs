@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::{Event, MarkId, NameId};
 use crate::merge::Merge;
 
@@ -66,7 +68,8 @@ pub struct CpuStream {
 }
 
 /// What a trace says of itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Info {
     /// Format and version, such as `trace.dat v7 (zstd)` or `perf.data (zstd)`.
     pub format: String,
@@ -97,7 +100,8 @@ pub struct Info {
 }
 
 /// What a trace has for pointers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Pointers {
     /// Addresses.
     Real,
@@ -109,7 +113,8 @@ pub enum Pointers {
 }
 
 /// What was read from a trace, and what could not be used.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Accounting {
     /// Records by event name, as the kernel spells it.
     pub events: BTreeMap<String, u64>,
@@ -183,7 +188,7 @@ impl Accounting {
 }
 
 /// Events that a CPU's ring buffer lost just before a moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     /// CPU whose events were lost.
     pub cpu: u16,
@@ -195,7 +200,7 @@ pub struct Loss {
 }
 
 /// A damaged piece of a trace.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damage {
     /// CPU whose data is concerned; 0 where the data of all CPUs is one piece (perf.data).
     pub cpu: u16,
