@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, MarkId, NameId};
 use crate::merge::Merge;
+use crate::symbols::Kallsyms;
 
 /// A decoded trace: one stream of events per CPU, and an account of what could not be used.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +22,8 @@ pub struct Recording {
     /// Symbols that stand for call sites in a trace in text: the call site `n`, from 1, is the symbol `n - 1` here. Greater
     /// ones are addresses.
     pub sites: Vec<String>,
+    /// The kernel's symbols, to name call sites that are addresses, where the trace carries them.
+    pub symbols: Kallsyms,
     /// What was read, lost and skipped.
     pub accounting: Accounting,
 }
@@ -49,6 +52,16 @@ impl Recording {
     pub fn site(&self, call_site: u64) -> Option<&str> {
         let index = usize::try_from(call_site.checked_sub(1)?).ok()?;
         self.sites.get(index).map(String::as_str)
+    }
+
+    /// What a call site is called: as the trace in text has it, else by the kernel's symbols, else its address.
+    #[must_use]
+    pub fn site_name(&self, call_site: u64) -> String {
+        if let Some(site) = self.site(call_site) {
+            return site.to_owned();
+        }
+        let resolved = self.symbols.get().ok().and_then(|symbols| symbols.resolve(call_site));
+        resolved.map_or_else(|| format!("{call_site:#x}"), |resolved| resolved.to_string())
     }
 
     /// The marker text behind an id.

@@ -1,6 +1,7 @@
 //! Events as columns and back.
 
 use parquet::data_type::ByteArray;
+use rustc_hash::FxHashMap;
 
 use crate::event::{Alloc, AllocCall, Body, Event, Free, FreeCall, NameId};
 use crate::recording::Recording;
@@ -105,28 +106,42 @@ fn kind(body: &Body) -> usize {
 pub(super) struct Texts {
     kinds: [ByteArray; KINDS.len()],
     names: Vec<ByteArray>,
-    sites: Vec<ByteArray>,
+    /// What call sites are called, where they are called anything.
+    sites: FxHashMap<u64, Option<ByteArray>>,
 }
+
+/// Kernels have some thousand call sites; what has more of them has no true ones, and the rest stays without a name.
+const MAX_SITES: usize = 1 << 20;
 
 impl Default for Texts {
     fn default() -> Self {
-        Self { kinds: KINDS.map(ByteArray::from), names: Vec::new(), sites: Vec::new() }
+        Self { kinds: KINDS.map(ByteArray::from), names: Vec::new(), sites: FxHashMap::default() }
     }
 }
 
 impl Texts {
-    /// Takes over names and sites that were not known before.
+    /// Takes over names that were not known before.
     pub(super) fn learn(&mut self, facts: &Recording) {
-        let new = |known: &mut Vec<ByteArray>, all: &[String]| {
-            let from = known.len();
-            known.extend(all.get(from..).unwrap_or_default().iter().map(|text| ByteArray::from(text.as_str())));
-        };
-        new(&mut self.names, &facts.names);
-        new(&mut self.sites, &facts.sites);
+        let new = facts.names.get(self.names.len()..).unwrap_or_default();
+        self.names.extend(new.iter().map(|text| ByteArray::from(text.as_str())));
     }
 
-    fn site(&self, call_site: u64) -> Option<&ByteArray> {
-        self.sites.get(usize::try_from(call_site.checked_sub(1)?).ok()?)
+    /// All call sites so far.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = u64> {
+        self.sites.keys().copied()
+    }
+
+    fn site(&mut self, call_site: u64, facts: &Recording) -> Option<ByteArray> {
+        if let Some(site) = self.sites.get(&call_site) {
+            return site.clone();
+        }
+        if self.sites.len() >= MAX_SITES {
+            return None;
+        }
+        let resolved = || facts.symbols.get().ok()?.resolve(call_site).map(|resolved| resolved.to_string());
+        let site = facts.site(call_site).map(str::to_owned).or_else(resolved).map(|text| ByteArray::from(text.into_bytes()));
+        self.sites.insert(call_site, site.clone());
+        site
     }
 }
 
@@ -145,7 +160,7 @@ impl Rows {
     }
 
     /// Adds a row. A name that is not known stays out: no event of a recording has one.
-    pub(super) fn push(&mut self, event: &Event, texts: &Texts, facts: &Recording) {
+    pub(super) fn push(&mut self, event: &Event, texts: &mut Texts, facts: &Recording) {
         self.time_ns.push(event.time_ns.cast_signed());
         self.cpu.push(event.cpu.into());
         self.pid.push(event.pid);
@@ -153,7 +168,7 @@ impl Rows {
         self.event.extend(texts.kinds.get(kind(&event.body)).cloned());
         match event.body {
             Body::Alloc(alloc) => {
-                self.place(alloc.call_site, alloc.ptr, alloc.name, texts);
+                self.place(alloc.call_site, alloc.ptr, alloc.name, texts, facts);
                 self.bytes_req.put(alloc.bytes_req.cast_signed());
                 self.bytes_alloc.put(alloc.bytes_alloc.cast_signed());
                 self.gfp_flags.put(alloc.gfp_flags.cast_signed());
@@ -162,7 +177,7 @@ impl Rows {
                     self.accounted.put(accounted);
                 }
             }
-            Body::Free(free) => self.place(free.call_site, free.ptr, free.name, texts),
+            Body::Free(free) => self.place(free.call_site, free.ptr, free.name, texts, facts),
             Body::PageAlloc(page) => {
                 if let Some(pfn) = page.pfn {
                     self.pfn.put(pfn.cast_signed());
@@ -198,11 +213,11 @@ impl Rows {
         each_sparse!(self, column => column.fill(rows));
     }
 
-    fn place(&mut self, call_site: u64, ptr: u64, name: Option<NameId>, texts: &Texts) {
+    fn place(&mut self, call_site: u64, ptr: u64, name: Option<NameId>, texts: &mut Texts, facts: &Recording) {
         self.call_site.put(call_site.cast_signed());
         self.ptr.put(ptr.cast_signed());
-        if let Some(site) = texts.site(call_site) {
-            self.site.put(site.clone());
+        if let Some(site) = texts.site(call_site, facts) {
+            self.site.put(site);
         }
         if let Some(name) = name.and_then(|name| texts.names.get(usize::from(name.0))) {
             self.cache.put(name.clone());

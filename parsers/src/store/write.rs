@@ -8,7 +8,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 
-use super::metadata::{FACTS_KEY, Facts, GROUPS_KEY, GroupSeal, VERSION_KEY};
+use super::metadata::{FACTS_KEY, Facts, GROUPS_KEY, GroupSeal, KeptSymbols, VERSION_KEY};
 use super::read::{FORMAT_SUFFIX, TAIL_BYTES};
 use super::rows::{Rows, Sparse, Texts};
 use super::schema::{self, GROUP_ROWS};
@@ -62,7 +62,7 @@ impl<W: Write + Send> StoreWriter<W> {
                 self.marks.resize(self.marks.len().max(facts.marks.len()).max(id + 1), false);
                 self.marks.get_mut(id).into_iter().for_each(|is_used| *is_used = true);
             }
-            self.rows.push(event, &self.texts, facts);
+            self.rows.push(event, &mut self.texts, facts);
             if self.rows.len() == GROUP_ROWS {
                 self.end_group()?;
             }
@@ -90,6 +90,7 @@ impl<W: Write + Send> StoreWriter<W> {
             accounting: facts.accounting.clone(),
             names: facts.names.clone(),
             sites: facts.sites.clone(),
+            symbols: KeptSymbols::of(&facts.symbols, self.texts.addresses()),
             unused_marks: unused.map(|(id, text)| (id as u32, text.clone())).collect(),
         };
         let values = [
