@@ -8,14 +8,17 @@ use std::path::Path;
 use super::write::StoreWriter;
 use crate::any::AnyTrace;
 use crate::error::TraceError;
+use crate::recording::Recording;
 
 /// What was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Converted {
     /// Events, one a row.
     pub events: u64,
     /// Bytes of the file.
     pub bytes: u64,
+    /// The trace without its events: what it says of itself, and what could not be used.
+    pub facts: Recording,
 }
 
 /// Writes a trace as a store, in memory that does not grow with it.
@@ -43,12 +46,13 @@ pub fn convert(trace: &AnyTrace, input: &Path, out: &Path, progress: &(dyn Fn(u6
         }
         writer.write(&batch, source.facts()).map_err(failed)?;
     }
-    let (buffered, events) = writer.finish(source.facts()).map_err(failed)?;
+    let facts = source.facts().clone();
+    let (buffered, events) = writer.finish(&facts).map_err(failed)?;
     let temporary = buffered.into_inner().map_err(|error| failed(error.into_error()))?;
     temporary.as_file().sync_all().map_err(failed)?;
     let bytes = temporary.as_file().metadata().map_err(failed)?.len();
     temporary.persist(out).map_err(|error| failed(error.error))?;
-    Ok(Converted { events, bytes })
+    Ok(Converted { events, bytes, facts })
 }
 
 /// A rename would put the file in the place of whatever is there.
