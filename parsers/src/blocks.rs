@@ -18,6 +18,8 @@ pub(crate) struct Blocks {
     pub(crate) bad_formats: Vec<String>,
     /// More of them than are kept with their reason.
     pub(crate) bad_formats_beyond: u64,
+    /// Where in the file the text of the kernel's symbols is, if it is there in plain.
+    pub(crate) kallsyms: Option<std::ops::Range<usize>>,
 }
 
 impl Blocks {
@@ -144,7 +146,20 @@ fn one_format(cursor: &mut Cursor<'_>, endian: Endian, system: &str, blocks: &mu
     Ok(())
 }
 
-/// A block preceded by its size, which is stepped over: kallsyms, printk formats (`u32`).
+/// KALLSYMS: its place is noted, the text is only read when names are asked for.
+pub(crate) fn kallsyms(cursor: &mut Cursor<'_>, endian: Endian, blocks: &mut Blocks) -> Result<(), Fault> {
+    cursor.enter("kallsyms");
+    let bytes = cursor.read(u32(endian))?;
+    let origin = cursor.origin();
+    cursor.take(u64::from(bytes), "text")?;
+    if let (Origin::File(start), 1..) = (origin, bytes) {
+        let start = usize::try_from(start).unwrap_or(usize::MAX);
+        blocks.kallsyms = Some(start..start.saturating_add(bytes as usize));
+    }
+    Ok(())
+}
+
+/// A block preceded by its size, which is stepped over: printk formats (`u32`).
 pub(crate) fn skip_sized_u32(cursor: &mut Cursor<'_>, endian: Endian, section: &'static str) -> Result<(), Fault> {
     cursor.enter(section);
     let bytes = cursor.read(u32(endian))?;

@@ -2,7 +2,7 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `trace.dat` or `perf.data` | the trace |
+//! | `trace.dat`, `perf.data`, `trace.parquet` or `trace.txt` | the trace; but for the third also packed: `.gz`, `.zst`, `.xz` |
 //! | `slab.before`, `slab.after` | all of `/sys/kernel/slab`, see [`snapshot`] |
 //! | `slabinfo.before`, `slabinfo.after` | `/proc/slabinfo`, see [`slabinfo`] |
 //! | `meminfo.*` | of `/proc/meminfo`, the memory in slabs |
@@ -23,7 +23,21 @@ pub use slabinfo::SlabinfoFile;
 pub use snapshot::SlabSnapshot;
 
 /// Names that a trace may have in a capture, the first found first.
-const TRACES: [&str; 2] = ["trace.dat", "perf.data"];
+const TRACES: [&str; 13] = [
+    "trace.dat",
+    "trace.dat.zst",
+    "trace.dat.gz",
+    "trace.dat.xz",
+    "perf.data",
+    "perf.data.zst",
+    "perf.data.gz",
+    "perf.data.xz",
+    "trace.parquet",
+    "trace.txt",
+    "trace.txt.zst",
+    "trace.txt.gz",
+    "trace.txt.xz",
+];
 
 /// The text files of a capture directory, read.
 #[derive(Debug, Clone)]
@@ -45,18 +59,14 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Reads a capture directory; the trace itself is only located: `trace.dat`, or `perf.data`. A
-    /// directory with both is a capture of the trace.dat: snapshots are at its markers, of which a
-    /// perf.data has none.
+    /// Reads a capture directory; the trace itself is only located. A directory with several is a capture
+    /// of the trace.dat: snapshots are at its markers, of which a perf.data has none.
     ///
     /// # Errors
     ///
     /// If there is no trace in the directory, or a file cannot be read or understood.
     pub fn open(dir: &Path) -> Result<Self, TraceError> {
-        let Some(trace) = TRACES.iter().map(|name| dir.join(name)).find(|trace| trace.is_file()) else {
-            let what = "not a capture directory: expected a file trace.dat or perf.data in it".to_owned();
-            return Err(TraceError::Unsupported { path: dir.to_owned(), what });
-        };
+        let trace = Self::trace_in(dir)?;
         let snapshot = |name: &str| optional(&dir.join(name))?.map(|text| snapshot::parse(&dir.join(name), &text)).transpose();
         let slabinfo = |name: &str| {
             let file = optional(&dir.join(name))?.map(|text| slabinfo::parse(&dir.join(name), &text)).transpose()?;
@@ -76,6 +86,19 @@ impl Capture {
 }
 
 impl Capture {
+    /// The trace in a capture directory.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn trace_in(dir: &Path) -> Result<PathBuf, TraceError> {
+        let trace = TRACES.iter().map(|name| dir.join(name)).find(|trace| trace.is_file());
+        trace.ok_or_else(|| {
+            let what = "not a capture directory: expected a file trace.dat, perf.data, trace.parquet or trace.txt in it".to_owned();
+            TraceError::Unsupported { path: dir.to_owned(), what }
+        })
+    }
+
     /// The page allocator's figures near the start of the recording (`buddyinfo.before` and its siblings); `None` without a
     /// zoneinfo, which alone tells the extent of the zones. Only who asks for them can stumble over damage in these files.
     ///

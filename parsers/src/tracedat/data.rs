@@ -107,6 +107,7 @@ pub(super) fn decode(trace: &TraceDat, progress: &(dyn Fn(u64) + Sync)) -> Resul
     let mut recording = assemble(decoded, &reader.decoder, accounting);
     let seen = recording.streams.iter().map(|stream| stream.cpu).max();
     recording.info = reader.info(seen);
+    recording.symbols = trace.symbols();
     reader.remark(&mut recording.accounting);
     Ok(recording)
 }

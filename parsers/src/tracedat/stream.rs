@@ -44,7 +44,7 @@ impl<'a> Stream<'a> {
             }
             jobs.last_mut().into_iter().for_each(|jobs| jobs.push_back(job.to_vec()));
         }
-        let facts = Recording { accounting, info: reader.info(None), ..Recording::default() };
+        let facts = Recording { accounting, info: reader.info(None), symbols: trace.symbols(), ..Recording::default() };
         let queues = Queues::new(cpus.into_iter());
         Ok(Self { trace, reader, jobs, queues, joiner: Joiner::default(), facts, seen: None, is_done: false })
     }
