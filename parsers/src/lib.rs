@@ -39,6 +39,7 @@ pub mod recording;
 pub mod ring;
 mod source;
 pub mod stream;
+mod subbuffers;
 pub mod text;
 pub mod tracedat;
 
