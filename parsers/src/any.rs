@@ -7,6 +7,7 @@ use crate::mapped::MappedFile;
 use crate::parse::excerpt;
 use crate::perfdata::{self, PerfData};
 use crate::recording::Recording;
+use crate::ringdump::{self, RingDump};
 use crate::source::{self, Packing};
 use crate::stream::EventSource;
 use crate::text::{self, TextTrace};
@@ -25,6 +26,7 @@ enum Format {
     TraceDat(TraceDat),
     PerfData(PerfData),
     Text(TextTrace),
+    RingDump(RingDump),
 }
 
 /// What the first bytes of a trace can be, for messages.
@@ -33,13 +35,17 @@ pub(crate) const FORMATS: &str =
 
 impl AnyTrace {
     /// Opens a trace and reads its headers. Its content tells its format; its name says nothing. The trace may be packed
-    /// with gzip, zstd or xz, and may come from a pipe: standard input is the path `-`.
+    /// with gzip, zstd or xz, and may come from a pipe: standard input is the path `-`. A directory is read as
+    /// [raw ring-buffer pages](crate::ringdump).
     ///
     /// # Errors
     ///
     /// If the file cannot be read or unpacked, is of no known format, or is refused by
-    /// [`TraceDat::open`], [`PerfData::open`] or [`TextTrace::open`].
+    /// [`TraceDat::open`], [`PerfData::open`], [`TextTrace::open`] or [`RingDump::open`].
     pub fn open(path: &Path) -> Result<Self, TraceError> {
+        if ringdump::is_ring_dump(path) {
+            return Ok(Self { format: Format::RingDump(RingDump::open(path)?), packing: None });
+        }
         let source = source::open(path)?;
         Ok(Self { format: Format::read(source.file)?, packing: source.packing })
     }
@@ -50,12 +56,13 @@ impl AnyTrace {
     ///
     /// # Errors
     ///
-    /// As [`TraceDat::decode`], [`PerfData::decode`] or [`TextTrace::decode`].
+    /// As [`TraceDat::decode`], [`PerfData::decode`], [`TextTrace::decode`] or [`RingDump::decode`].
     pub fn decode(&self, progress: &(dyn Fn(u64) + Sync)) -> Result<Recording, TraceError> {
         let mut recording = match &self.format {
             Format::TraceDat(trace) => trace.decode(progress),
             Format::PerfData(trace) => trace.decode(progress),
             Format::Text(trace) => trace.decode(progress),
+            Format::RingDump(trace) => trace.decode(progress),
         }?;
         self.say_packing(&mut recording);
         Ok(recording)
@@ -71,6 +78,7 @@ impl AnyTrace {
             Format::TraceDat(trace) => Box::new(trace.stream(progress)?),
             Format::PerfData(trace) => Box::new(trace.stream(progress)),
             Format::Text(trace) => Box::new(trace.stream(progress)),
+            Format::RingDump(trace) => Box::new(trace.stream(progress)),
         })
     }
 
@@ -87,6 +95,7 @@ impl AnyTrace {
             Format::TraceDat(trace) => trace.data_bytes(),
             Format::PerfData(trace) => trace.data_bytes(),
             Format::Text(trace) => trace.data_bytes(),
+            Format::RingDump(trace) => trace.data_bytes(),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | [`tracedat`] | trace-cmd files, versions 6 and 7 |
 //! | [`perfdata`] | perf files, from a file or a pipe, plain or compressed |
 //! | [`text`] | text of the kernel's `trace` file, `trace-cmd report` and `perf script` |
+//! | [`ringdump`] | directories of raw ring-buffer pages, as tracefs gives them |
 //! | [`AnyTrace`] | a trace of any format, told by its first bytes; from a file or a pipe, packed or not |
 //! | [`eventformat`] | the text that describes an event's fields |
 //! | [`ring`] | the kernel's ring-buffer sub-buffers |
@@ -37,6 +38,7 @@ mod parse;
 pub mod perfdata;
 pub mod recording;
 pub mod ring;
+pub mod ringdump;
 mod source;
 pub mod stream;
 mod subbuffers;
