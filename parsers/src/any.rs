@@ -7,6 +7,7 @@ use crate::mapped::MappedFile;
 use crate::parse::excerpt;
 use crate::perfdata::{self, PerfData};
 use crate::recording::Recording;
+use crate::ringdump::{self, RingDump};
 use crate::source::{self, Packing};
 use crate::store::{self, Store};
 use crate::stream::EventSource;
@@ -26,7 +27,8 @@ enum Format {
     TraceDat(TraceDat),
     PerfData(PerfData),
     Text(TextTrace),
-    Store(Store),
+    Store(Box<Store>),
+    RingDump(RingDump),
 }
 
 /// What the first bytes of a trace can be, for messages.
@@ -34,13 +36,17 @@ pub(crate) const FORMATS: &str = "the trace.dat magic 17 08 44 `tracing`, the pe
 
 impl AnyTrace {
     /// Opens a trace and reads its headers. Its content tells its format; its name says nothing. The trace may be packed
-    /// with gzip, zstd or xz, and may come from a pipe: standard input is the path `-`.
+    /// with gzip, zstd or xz, and may come from a pipe: standard input is the path `-`. A directory is read as
+    /// [raw ring-buffer pages](crate::ringdump).
     ///
     /// # Errors
     ///
     /// If the file cannot be read or unpacked, is of no known format, or is refused by
-    /// [`TraceDat::open`], [`PerfData::open`], [`TextTrace::open`] or [`Store::open`].
+    /// [`TraceDat::open`], [`PerfData::open`], [`TextTrace::open`], [`Store::open`] or [`RingDump::open`].
     pub fn open(path: &Path) -> Result<Self, TraceError> {
+        if ringdump::is_ring_dump(path) {
+            return Ok(Self { format: Format::RingDump(RingDump::open(path)?), packing: None });
+        }
         let source = source::open(path)?;
         Ok(Self { format: Format::read(source.file)?, packing: source.packing })
     }
@@ -51,13 +57,14 @@ impl AnyTrace {
     ///
     /// # Errors
     ///
-    /// As [`TraceDat::decode`], [`PerfData::decode`], [`TextTrace::decode`] or [`Store::decode`].
+    /// As [`TraceDat::decode`], [`PerfData::decode`], [`TextTrace::decode`], [`Store::decode`] or [`RingDump::decode`].
     pub fn decode(&self, progress: &(dyn Fn(u64) + Sync)) -> Result<Recording, TraceError> {
         let mut recording = match &self.format {
             Format::TraceDat(trace) => trace.decode(progress),
             Format::PerfData(trace) => trace.decode(progress),
             Format::Text(trace) => trace.decode(progress),
             Format::Store(trace) => trace.decode(progress),
+            Format::RingDump(trace) => trace.decode(progress),
         }?;
         self.say_packing(&mut recording);
         Ok(recording)
@@ -74,6 +81,7 @@ impl AnyTrace {
             Format::PerfData(trace) => Box::new(trace.stream(progress)),
             Format::Text(trace) => Box::new(trace.stream(progress)),
             Format::Store(trace) => Box::new(trace.stream(progress)),
+            Format::RingDump(trace) => Box::new(trace.stream(progress)),
         })
     }
 
@@ -91,6 +99,7 @@ impl AnyTrace {
             Format::PerfData(trace) => trace.data_bytes(),
             Format::Text(trace) => trace.data_bytes(),
             Format::Store(trace) => trace.data_bytes(),
+            Format::RingDump(trace) => trace.data_bytes(),
         }
     }
 }
@@ -104,7 +113,7 @@ impl Format {
             return PerfData::read(file).map(Self::PerfData);
         }
         if store::is_store(&file) {
-            return Store::read(file).map(Self::Store);
+            return Store::read(file).map(|store| Self::Store(Box::new(store)));
         }
         if text::is_text_trace(&file) {
             return TextTrace::read(file).map(Self::Text);

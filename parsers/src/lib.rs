@@ -11,6 +11,7 @@
 //! | [`text`] | text of the kernel's `trace` file, `trace-cmd report` and `perf script` |
 //! | [`store`] | traces in columns: Parquet files |
 //! | [`symbols`] | names of call sites, by the text of `/proc/kallsyms` |
+//! | [`ringdump`] | directories of raw ring-buffer pages, as tracefs gives them |
 //! | [`AnyTrace`] | a trace of any format, told by its first bytes; from a file or a pipe, packed or not |
 //! | [`eventformat`] | the text that describes an event's fields |
 //! | [`ring`] | the kernel's ring-buffer sub-buffers |
@@ -39,9 +40,11 @@ mod parse;
 pub mod perfdata;
 pub mod recording;
 pub mod ring;
+pub mod ringdump;
 mod source;
 pub mod store;
 pub mod stream;
+mod subbuffers;
 pub mod symbols;
 pub mod text;
 pub mod tracedat;

@@ -2,7 +2,7 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `trace.dat`, `perf.data`, `trace.parquet` or `trace.txt` | the trace; but for the third also packed: `.gz`, `.zst`, `.xz` |
+//! | `trace.dat`, `perf.data`, `trace.parquet`, `trace.txt` or `ring` | the trace; but for `trace.parquet` files may be packed: `.gz`, `.zst`, `.xz`; `ring` is a folder of [raw pages](crate::ringdump), whose files may also be in the capture itself |
 //! | `slab.before`, `slab.after` | all of `/sys/kernel/slab`, see [`snapshot`] |
 //! | `slabinfo.before`, `slabinfo.after` | `/proc/slabinfo`, see [`slabinfo`] |
 //! | `meminfo.*` | of `/proc/meminfo`, the memory in slabs |
@@ -17,6 +17,7 @@ pub mod snapshot;
 use std::path::{Path, PathBuf};
 
 use crate::error::TraceError;
+use crate::ringdump::is_ring_dump;
 pub use machine::{Machine, NodeMemory};
 pub use pages::{PageSnapshot, ZonePages};
 pub use slabinfo::SlabinfoFile;
@@ -39,6 +40,9 @@ const TRACES: [&str; 13] = [
     "trace.txt.xz",
 ];
 
+/// Name of a folder of raw ring-buffer pages in a capture.
+const RING: &str = "ring";
+
 /// The text files of a capture directory, read.
 #[derive(Debug, Clone)]
 pub struct Capture {
@@ -59,8 +63,8 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Reads a capture directory; the trace itself is only located. A directory with several is a capture
-    /// of the trace.dat: snapshots are at its markers, of which a perf.data has none.
+    /// Reads a capture directory; the trace itself is only located: a file, or raw ring-buffer pages in the folder `ring` or in the
+    /// directory itself. A directory with several is a capture of the trace.dat: snapshots are at its markers, of which a perf.data has none.
     ///
     /// # Errors
     ///
@@ -92,9 +96,13 @@ impl Capture {
     ///
     /// If there is none.
     pub fn trace_in(dir: &Path) -> Result<PathBuf, TraceError> {
-        let trace = TRACES.iter().map(|name| dir.join(name)).find(|trace| trace.is_file());
+        let file = TRACES.iter().map(|name| dir.join(name)).find(|trace| trace.is_file());
+        let trace = file.or_else(|| [dir.join(RING), dir.to_owned()].into_iter().find(|dir| is_ring_dump(dir)));
         trace.ok_or_else(|| {
-            let what = "not a capture directory: expected a file trace.dat, perf.data, trace.parquet or trace.txt in it".to_owned();
+            let what =
+                "not a capture directory: expected a file trace.dat, perf.data, trace.parquet or trace.txt in it, or a folder ring with \
+                        per_cpu and events of tracefs"
+                    .to_owned();
             TraceError::Unsupported { path: dir.to_owned(), what }
         })
     }

@@ -6,18 +6,14 @@
 //! | `v6` | version 6: blocks in a fixed order, then a table of CPUs |
 //! | `v7` | version 7: sections found through options |
 //! | `options` | the option list that both share |
-//! | `compression` | zstd and zlib blocks, with their sizes checked |
-//! | `data` | per-CPU data to events, in parallel |
-//! | `stream` | the same a batch at a time |
+//! | `data` | where the sub-buffers of each CPU are |
 //!
-//! Damage in a header is an error; damage in a CPU's data costs the rest of that sub-buffer, and is
+//! Sub-buffers become events in `subbuffers`. Damage in a header is an error; damage in a CPU's data costs the rest of that sub-buffer, and is
 //! counted.
 
-mod compression;
 mod data;
 mod options;
 mod preamble;
-mod stream;
 mod v6;
 mod v7;
 
@@ -34,9 +30,11 @@ use crate::error::{Problem, TraceError};
 use crate::mapped::MappedFile;
 use crate::recording::Recording;
 use crate::stream::EventSource;
+use crate::subbuffers::decode::decode;
+use crate::subbuffers::span::CpuData;
+use crate::subbuffers::stream::Stream;
 use crate::symbols::{Kallsyms, NoSymbols};
-use compression::Codec;
-use data::Span;
+use data::Chosen;
 use options::Options;
 use preamble::Preamble;
 
@@ -68,14 +66,6 @@ struct Buffer {
     cpus: Vec<CpuData>,
 }
 
-/// Where one CPU's data is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct CpuData {
-    cpu: u16,
-    offset: u64,
-    bytes: u64,
-}
-
 impl TraceDat {
     /// Opens a file and reads its headers.
     ///
@@ -101,7 +91,7 @@ impl TraceDat {
     ///
     /// If the file shrank, or holds nothing that could be decoded (an unfinished recording).
     pub fn decode(&self, progress: &(dyn Fn(u64) + Sync)) -> Result<Recording, TraceError> {
-        let recording = data::decode(self, progress);
+        let recording = Chosen::of(self).map(|chosen| decode(chosen, progress));
         self.file.check()?;
         recording
     }
@@ -112,7 +102,7 @@ impl TraceDat {
     ///
     /// As [`TraceDat::decode`].
     pub fn stream<'a>(&'a self, progress: &'a (dyn Fn(u64) + Sync)) -> Result<impl EventSource + 'a, TraceError> {
-        stream::Stream::new(self, progress)
+        Ok(Stream::new(Chosen::of(self)?, progress))
     }
 
     /// The kernel's symbols, as far as the file has them.
@@ -129,13 +119,6 @@ impl TraceDat {
             file.check().map_err(|error| NoSymbols::Damaged(error.to_string()))?;
             symbols
         })
-    }
-
-    /// Lets go of the pages that spans were decoded from.
-    fn release(&self, job: &[Span<'_>]) {
-        if let (Some(first), Some(last)) = (job.first(), job.last()) {
-            self.file.release(first.start()..last.end());
-        }
     }
 
     /// Bytes of per-CPU data that [`TraceDat::decode`] will report progress on.

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::compression::{next_block, unpack};
 use super::options::{self, Options, id};
 use super::preamble::Preamble;
 use super::v6::MAX_CPUS;
@@ -11,6 +10,7 @@ use super::{Buffer, Contents, CpuData};
 use crate::blocks::{self, Blocks, plausible_page};
 use crate::error::Problem;
 use crate::parse::{Cursor, Origin, cstr, u16, u32, u64};
+use crate::subbuffers::compression::{next_block, unpack};
 use crate::symbols::{NoSymbols, Symbols};
 
 pub(super) fn read(file: &[u8], preamble: Preamble) -> Result<Contents, Problem> {

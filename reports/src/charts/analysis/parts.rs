@@ -37,7 +37,7 @@ where
     }
     let end = |part: &[u64]| bytes(part.last().copied().unwrap_or(0));
     let entries: Vec<(RGBColor, String)> =
-        PARTS.iter().zip(&sums).map(|((color, name, _), part)| (*color, format!("{name}: {} at the end", end(part)))).collect();
+        PARTS.iter().zip(&sums).map(|((color, name, _), part)| (*color, format!("{name}: {} at end", end(part)))).collect();
     page::legend_row(root, &entries)?;
     let (_, body) = root.split_vertically(page::BODY_TOP);
     let mut chart = page::time_axes(&body, &seconds, "memory (MiB)", highest, false)?;
