@@ -2,7 +2,8 @@
 //!
 //! A CPU's data is cut into spans of whole sub-buffers: the compressed chunks of version 7, or runs of
 //! about [`SPAN_BYTES`] otherwise. Every sub-buffer carries its own time base, so spans are decoded
-//! independently, a few small ones as one job, and put together in file order.
+//! independently, a few small ones as one job, and put together in file order. That is done while the next jobs are decoded, so that what
+//! they make is still in the processor's cache, and their buffers are used again: fresh memory costs more than decoding.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +15,7 @@ use crate::error::TraceError;
 use crate::event::Event;
 use crate::joining::{Joiner, Numbered};
 use crate::kmem::{Decoder, Piece};
+use crate::mapped::prefer_huge_pages;
 use crate::parse::{Cursor, Origin, u32};
 use crate::recording::{Accounting, CpuStream, Damage, Info, Loss, Pointers, Recording};
 use crate::ring::{Layout, visit_records};
@@ -22,6 +24,9 @@ use crate::ring::{Layout, visit_records};
 const SPAN_BYTES: usize = 256 << 10;
 /// Bytes in the file that make a job: enough work for a thread, little enough to share out evenly.
 const JOB_BYTES: usize = 64 << 10;
+
+/// Jobs of each thread between two times that they wait for each other.
+const JOBS_OF_A_THREAD: usize = 8;
 
 /// Bytes of data whose pages are held while its chunks are looked for.
 const WALKED_BYTES: usize = 16 << 20;
@@ -95,6 +100,8 @@ impl Span<'_> {
 /// What one job made of its spans.
 pub(super) struct Decoded {
     pub(super) cpu: u16,
+    /// Bytes that its spans take in the file.
+    file_bytes: usize,
     pub(super) piece: Piece,
     pub(super) accounting: Accounting,
 }
@@ -103,8 +110,23 @@ pub(super) fn decode(trace: &TraceDat, progress: &(dyn Fn(u64) + Sync)) -> Resul
     let reader = Reader::new(trace, progress)?;
     let mut accounting = Accounting::default();
     let spans = spans(trace, reader.buffer, &mut accounting);
-    let decoded: Vec<Decoded> = spans.jobs().into_par_iter().map(|job| reader.decode(job)).collect();
-    let mut recording = assemble(decoded, &reader.decoder, accounting);
+    let mut cpu_bytes: BTreeMap<u16, usize> = BTreeMap::new();
+    spans.all.iter().for_each(|span| *cpu_bytes.entry(span.cpu).or_default() += span.content.file_bytes());
+    let mut assembly = Assembly::new(&reader.decoder, accounting);
+    let mut decoded: Vec<Decoded> = Vec::new();
+    for jobs in spans.jobs().chunks(JOBS_OF_A_THREAD * rayon::current_num_threads()).chain([&[][..]]) {
+        let mut spare = std::mem::take(&mut assembly.spare);
+        spare.resize_with(jobs.len(), Vec::new);
+        let put_together = || {
+            decoded.drain(..).for_each(|part| {
+                let bytes = cpu_bytes.get(&part.cpu).copied().unwrap_or(0);
+                assembly.take(part, bytes);
+            });
+        };
+        let decode = || jobs.par_iter().zip(spare).map(|(job, events)| reader.decode(job, events)).collect();
+        ((), decoded) = rayon::join(put_together, decode);
+    }
+    let mut recording = assembly.finish();
     let seen = recording.streams.iter().map(|stream| stream.cpu).max();
     recording.info = reader.info(seen);
     reader.remark(&mut recording.accounting);
@@ -132,11 +154,14 @@ impl<'a> Reader<'a> {
         Ok(Self { trace, buffer, layout, decoder: Decoder::new(&contents.blocks.formats, big_endian), progress })
     }
 
-    pub(super) fn decode(&self, job: &[Span<'_>]) -> Decoded {
+    /// `events` is an empty buffer to decode into.
+    pub(super) fn decode(&self, job: &[Span<'_>], events: Vec<Event>) -> Decoded {
         let cpu = job.first().map_or(0, |span| span.cpu);
-        let mut decoded = Decoded { cpu, piece: Piece::default(), accounting: Accounting::default() };
+        let mut decoded = Decoded { cpu, file_bytes: 0, piece: Piece { events, ..Piece::default() }, accounting: Accounting::default() };
+        let mut unpacked = Vec::new();
         for span in job {
-            decode_span(*span, self.trace, self.buffer, self.layout, &self.decoder, &mut decoded);
+            decode_span(*span, self, &mut unpacked, &mut decoded);
+            decoded.file_bytes += span.content.file_bytes();
             (self.progress)(span.content.file_bytes() as u64);
         }
         decoded
@@ -228,15 +253,12 @@ fn plain_spans<'a>(cpu: CpuData, rest: &'a [u8], sub_buffer_bytes: usize, spans:
     }
 }
 
-fn decode_span(span: Span<'_>, trace: &TraceDat, buffer: &Buffer, layout: Layout, decoder: &Decoder, decoded: &mut Decoded) {
-    let unpacked;
+/// `unpacked` is a buffer to unpack into.
+fn decode_span(span: Span<'_>, reader: &Reader<'_>, unpacked: &mut Vec<u8>, decoded: &mut Decoded) {
     let (data, packed) = match span.content {
         SpanContent::Plain(data) => (data, false),
-        SpanContent::Packed(block) => match unpack(trace.contents.preamble.codec, block) {
-            Ok(plain) => {
-                unpacked = plain;
-                (unpacked.as_slice(), true)
-            }
+        SpanContent::Packed(block) => match unpack(reader.trace.contents.preamble.codec, block, unpacked) {
+            Ok(()) => (unpacked.as_slice(), true),
             Err(fault) => {
                 decoded.accounting.damaged(Damage { cpu: span.cpu, byte: span.offset, reason: fault.to_string() });
                 return;
@@ -245,30 +267,21 @@ fn decode_span(span: Span<'_>, trace: &TraceDat, buffer: &Buffer, layout: Layout
     };
     // A record of kmem is 40 to 80 bytes long; a chunk may claim to hold far more of them than it does.
     decoded.piece.events.reserve(data.len().min(SPAN_BYTES) / 48);
-    for (number, page) in data.chunks(buffer.sub_buffer_bytes).enumerate() {
-        let within = number * buffer.sub_buffer_bytes;
-        sub_buffer(page, span, within, packed, trace, layout, decoder, decoded);
+    let bytes = reader.buffer.sub_buffer_bytes;
+    for (number, page) in data.chunks(bytes).enumerate() {
+        sub_buffer(page, span, (number * bytes, packed), reader, decoded);
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the loop body above, by itself")]
-fn sub_buffer(
-    page: &[u8],
-    span: Span<'_>,
-    within: usize,
-    packed: bool,
-    trace: &TraceDat,
-    layout: Layout,
-    decoder: &Decoder,
-    decoded: &mut Decoded,
-) {
-    let options = &trace.contents.options;
+/// One sub-buffer; where it is in its span, and whether that was packed.
+fn sub_buffer(page: &[u8], span: Span<'_>, (within, packed): (usize, bool), reader: &Reader<'_>, decoded: &mut Decoded) {
+    let options = &reader.trace.contents.options;
     let corrected = |time: u64| {
         let ns = options.tsc.map_or(time, |tsc| tsc.apply(time));
         ns.wrapping_add_signed(options.offset_ns)
     };
     let Decoded { piece, accounting, .. } = decoded;
-    let outcome = visit_records(page, layout, |time, payload| decoder.record(span.cpu, corrected(time), payload, piece));
+    let outcome = visit_records(page, reader.layout, |time, payload| reader.decoder.record(span.cpu, corrected(time), payload, piece));
     accounting.sub_buffers += 1;
     if let Some(count) = outcome.lost {
         accounting.losses.push(Loss { cpu: span.cpu, time_ns: corrected(outcome.base_time), count });
@@ -280,31 +293,61 @@ fn sub_buffer(
     }
 }
 
-/// Puts the pieces together in file order, with names and marks numbered over the whole trace.
-fn assemble(decoded: Vec<Decoded>, decoder: &Decoder, accounting: Accounting) -> Recording {
-    let mut recording = Recording { accounting, ..Recording::default() };
-    let mut joiner = Joiner::default();
-    let mut cpus: Vec<(u16, Vec<Numbered>)> = Vec::new();
-    for part in decoded {
-        recording.accounting.absorb(part.accounting);
-        let numbered = joiner.take(part.piece, decoder, &mut recording);
-        match cpus.last_mut() {
-            Some((cpu, parts)) if *cpu == part.cpu => parts.push(numbered),
-            _ => cpus.push((part.cpu, vec![numbered])),
-        }
-    }
-    recording.streams = cpus.into_par_iter().map(|(cpu, parts)| CpuStream { cpu, events: joined(parts) }).collect();
-    joiner.finish(&mut recording);
-    recording
+/// Puts pieces together in file order, with names and marks numbered over the whole trace.
+struct Assembly<'a> {
+    decoder: &'a Decoder,
+    recording: Recording,
+    joiner: Joiner,
+    /// Buffers of pieces that were put together.
+    spare: Vec<Vec<Event>>,
+    /// Bytes in the file of the present CPU's data that were put together.
+    done_bytes: usize,
 }
 
-/// The events of one CPU.
-fn joined(parts: Vec<Numbered>) -> Vec<Event> {
-    let mut joined = Vec::with_capacity(parts.iter().map(|part| part.events.len()).sum());
-    for part in parts {
-        joined.extend(part.events.iter().map(|event| part.numbers.apply(*event)));
+impl<'a> Assembly<'a> {
+    fn new(decoder: &'a Decoder, accounting: Accounting) -> Self {
+        let recording = Recording { accounting, ..Recording::default() };
+        Self { decoder, recording, joiner: Joiner::default(), spare: Vec::new(), done_bytes: 0 }
     }
-    joined
+
+    /// Takes what a job became; its CPU's data takes `cpu_bytes` of the file.
+    fn take(&mut self, part: Decoded, cpu_bytes: usize) {
+        let recording = &mut self.recording;
+        recording.accounting.absorb(part.accounting);
+        let Numbered { mut events, numbers } = self.joiner.take(part.piece, self.decoder, recording);
+        if recording.streams.last().is_none_or(|stream| stream.cpu != part.cpu) {
+            recording.streams.push(CpuStream { cpu: part.cpu, events: Vec::new() });
+            self.done_bytes = 0;
+        }
+        self.done_bytes += part.file_bytes;
+        if let Some(stream) = recording.streams.last_mut() {
+            make_room(&mut stream.events, events.len(), self.done_bytes, cpu_bytes);
+            stream.events.extend(events.iter().map(|event| numbers.apply(*event)));
+        }
+        events.clear();
+        self.spare.push(events);
+    }
+
+    fn finish(mut self) -> Recording {
+        self.joiner.finish(&mut self.recording);
+        self.recording
+    }
+}
+
+/// Makes room for `more` events and, if the rest of a CPU's data holds as many in a byte as what is done, for all to come: memory that grows
+/// again and again is moved each time. What is not filled is never touched.
+fn make_room(events: &mut Vec<Event>, more: usize, done_bytes: usize, cpu_bytes: usize) {
+    /// Events take 6 bytes of a file and more; what claims to be denser gets no room ahead.
+    const EVENT_BYTES: u128 = 2;
+    let known = events.len() + more;
+    if events.capacity() >= known {
+        return;
+    }
+    let expected = (known as u128 * cpu_bytes as u128 * 9 / 8 / done_bytes.max(1) as u128).min(cpu_bytes as u128 / EVENT_BYTES) as usize;
+    // Where there is no such room it grows as any other.
+    if events.try_reserve_exact(expected.saturating_sub(events.len())).is_ok() {
+        prefer_huge_pages(events.spare_capacity_mut());
+    }
 }
 
 impl Reader<'_> {
