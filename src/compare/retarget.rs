@@ -94,6 +94,7 @@ pub fn retarget(plan: &Plan, recorded: &Setting, target: &Setting) -> Retargeted
         sheaf_seeds: sheaves.into_iter().map(|sheaf| renumbered(sheaf, &numbers)).collect(),
         recorded_slabs: Vec::new(),
         traffic: plan.traffic.clone(),
+        has_hashed_pointers: plan.has_hashed_pointers,
         has_frames: plan.has_frames,
         from_boot: plan.from_boot,
         has_index_arrays: plan.has_index_arrays,

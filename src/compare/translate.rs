@@ -57,6 +57,7 @@ pub(super) fn translate(plan: &Plan, recorded: &Setting, target: &Setting) -> Re
         marks,
         snapshots_ns: plan.snapshots_ns.clone(),
         traffic: plan.traffic.clone(),
+        has_hashed_pointers: plan.has_hashed_pointers,
         has_frames: plan.has_frames,
         from_boot: plan.from_boot,
         has_index_arrays: plan.has_index_arrays,

@@ -30,6 +30,7 @@ mod conservation;
 mod determinism;
 mod fallback;
 mod formats;
+mod hashed;
 mod info;
 mod oracle;
 mod siblings;

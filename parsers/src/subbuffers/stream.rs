@@ -62,7 +62,7 @@ impl<'a, C: Container<'a>> Stream<'a, C> {
                     .collect::<Vec<_>>()
             })
             .collect();
-        let decoded: Vec<Decoded> = taken.par_iter().map(|(_, job)| self.reader.decode(job)).collect();
+        let decoded: Vec<Decoded> = taken.par_iter().map(|(_, job)| self.reader.decode(job, Vec::new())).collect();
         for ((place, job), part) in taken.iter().zip(decoded) {
             self.facts.accounting.absorb(part.accounting);
             if !part.piece.events.is_empty() {

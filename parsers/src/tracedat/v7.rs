@@ -126,7 +126,9 @@ fn section<'a>(file: &'a [u8], preamble: Preamble, offset: u64, wanted: u16, nam
     let (mut cursor, compressed, bytes) = section_header(file, preamble, offset, wanted, name)?;
     if compressed {
         let block = next_block(&mut cursor, preamble.endian, offset)?;
-        let content = Cow::Owned(unpack(preamble.codec, block)?);
+        let mut content = Vec::new();
+        unpack(preamble.codec, block, &mut content)?;
+        let content = Cow::Owned(content);
         return Ok(Section { content, start: block.offset, stored_bytes: cursor.position() as u64, name });
     }
     let start = offset + cursor.position() as u64;
