@@ -8,6 +8,7 @@ use nom::error::context;
 use crate::error::{Fault, Problem};
 use crate::eventformat::{self, EventFormat, FieldKind};
 use crate::parse::{Cursor, Endian, Origin, cstr, u32, u64};
+use crate::tasks::{self, Tasks};
 
 /// What the shared blocks say.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +21,8 @@ pub(crate) struct Blocks {
     pub(crate) bad_formats_beyond: u64,
     /// Where in the file the text of the kernel's symbols is, if it is there in plain.
     pub(crate) kallsyms: Option<std::ops::Range<usize>>,
+    /// Names of threads.
+    pub(crate) tasks: Tasks,
 }
 
 impl Blocks {
@@ -166,18 +169,17 @@ pub(crate) fn kallsyms(cursor: &mut Cursor<'_>, endian: Endian, blocks: &mut Blo
     Ok(())
 }
 
+/// CMDLINES: names of threads.
+pub(crate) fn cmdlines(cursor: &mut Cursor<'_>, endian: Endian, blocks: &mut Blocks) -> Result<(), Fault> {
+    cursor.enter("command lines");
+    let bytes = cursor.read(u64(endian))?;
+    tasks::section(cursor, bytes, &mut blocks.tasks)
+}
+
 /// A block preceded by its size, which is stepped over: printk formats (`u32`).
 pub(crate) fn skip_sized_u32(cursor: &mut Cursor<'_>, endian: Endian, section: &'static str) -> Result<(), Fault> {
     cursor.enter(section);
     let bytes = cursor.read(u32(endian))?;
     cursor.take(u64::from(bytes), "text")?;
-    Ok(())
-}
-
-/// The same with a `u64` size: command lines.
-pub(crate) fn skip_sized_u64(cursor: &mut Cursor<'_>, endian: Endian, section: &'static str) -> Result<(), Fault> {
-    cursor.enter(section);
-    let bytes = cursor.read(u64(endian))?;
-    cursor.take(bytes, "text")?;
     Ok(())
 }

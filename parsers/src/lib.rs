@@ -46,6 +46,7 @@ pub mod store;
 pub mod stream;
 mod subbuffers;
 pub mod symbols;
+mod tasks;
 pub mod text;
 pub mod tracedat;
 

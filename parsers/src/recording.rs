@@ -24,6 +24,8 @@ pub struct Recording {
     pub sites: Vec<String>,
     /// The kernel's symbols, to name call sites that are addresses, where the trace carries them.
     pub symbols: Kallsyms,
+    /// Names of threads by number, where the trace has them: the last of each.
+    pub tasks: BTreeMap<i32, String>,
     /// What was read, lost and skipped.
     pub accounting: Accounting,
 }

@@ -118,6 +118,9 @@ pub(super) struct ReplayArgs {
     /// Check the conservation laws of the model while replaying (slow)
     #[arg(long)]
     pub(super) check: bool,
+    /// Name call sites by this copy of /proc/kallsyms, made as root in the same boot as the trace [default: what trace or capture carry]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) kallsyms: Option<PathBuf>,
     /// Replay in batches, for traces larger than memory: twice through the trace, without what needs all of it at once
     #[arg(long, conflicts_with = "pages")]
     pub(super) stream: bool,

@@ -5,6 +5,7 @@ use std::path::Path;
 use slubreplay_parsers::AnyTrace;
 use slubreplay_parsers::capture::{Capture, SlabSnapshot, SlabinfoFile};
 use slubreplay_parsers::recording::Recording;
+use slubreplay_parsers::symbols::Symbols;
 
 use super::args::PageChoice;
 use super::failure::Failure;
@@ -33,8 +34,20 @@ pub(super) fn read(path: &Path) -> Result<Input, Failure> {
     let capture = if path.is_dir() { Some(Capture::open(path)?) } else { None };
     let trace = AnyTrace::open(capture.as_ref().map_or(path, |capture| &capture.trace))?;
     let stage = Stage::bytes("decoding", trace.data_bytes());
-    let recording = trace.decode(&|bytes| stage.add(bytes))?;
+    let mut recording = trace.decode(&|bytes| stage.add(bytes))?;
+    name_sites(&mut recording, capture.as_ref())?;
     Ok(Input { capture, recording })
+}
+
+/// Takes the kernel's symbols from the capture, where the trace has none.
+fn name_sites(recording: &mut Recording, capture: Option<&Capture>) -> Result<(), Failure> {
+    let file = capture.map(|capture| capture.dir.join("kallsyms")).filter(|file| file.is_file());
+    if let Some(file) = file
+        && recording.symbols.get().is_err()
+    {
+        recording.symbols = Symbols::read(&file)?.into();
+    }
+    Ok(())
 }
 
 /// Turns a trace into operations; the decoded events are dropped.

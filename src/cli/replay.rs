@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use slubreplay_parsers::symbols::Symbols;
 use slubreplay_reports::text::TextOptions;
 use slubreplay_reports::{export, json, tables, text};
 
@@ -28,7 +29,12 @@ pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineA
         let Streamed { loaded, outcome, timeline } = stream::replay(&args.trace, &machine.wishes(), args.samples, check_every(args.check))?;
         (convert::report_input(&args.trace, &loaded, &outcome, &timeline), None)
     } else {
-        let loaded = load::plan(load::read(&args.trace)?, machine.wishes(), &args.trace)?;
+        let symbols = args.kallsyms.as_deref().map(Symbols::read).transpose()?;
+        let mut read = load::read(&args.trace)?;
+        if let Some(symbols) = symbols {
+            read.recording.symbols = symbols.into();
+        }
+        let loaded = load::plan(read, machine.wishes(), &args.trace)?;
         let (outcome, timeline, analysis) = analysed(&loaded, args)?;
         let input = convert::report_input(&args.trace, &loaded, &outcome, &timeline);
         let analysis = convert::analysis_input(input.run.clone(), &loaded, &analysis, &loaded.callers);

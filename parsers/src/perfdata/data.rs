@@ -28,6 +28,8 @@ pub(super) struct Decoded {
     runs: Vec<(u16, usize)>,
     pub(super) accounting: Accounting,
     pub(super) tally: Tally,
+    /// Names of threads, in the order of the file.
+    pub(super) tasks: Vec<(i32, String)>,
 }
 
 /// What is counted beside the events that the decoder counts.
@@ -119,6 +121,7 @@ impl Reader<'_> {
         while let Ok(record) = record_at(&span.records, at, self.contents.endian) {
             match record.kind {
                 kind::SAMPLE => self.sample(record.body, span, at),
+                kind::COMM => self.task(record.body),
                 kind::LOST | kind::LOST_SAMPLES | kind::THROTTLE => self.loss(record),
                 known if is_known(known) => {}
                 unknown => {
@@ -172,6 +175,13 @@ impl Reader<'_> {
         if piece.events.len() > before && self.decoded.runs.last().is_none_or(|(last, _)| *last != cpu) {
             self.decoded.runs.push((cpu, before));
         }
+    }
+
+    /// COMM: `u32` process, `u32` thread, name with a zero behind it.
+    fn task(&mut self, body: &[u8]) {
+        let (Some(thread), Some(name)) = (u32_at(body, 4, self.contents.endian), body.get(8..)) else { return };
+        let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+        self.decoded.tasks.push((thread.cast_signed(), String::from_utf8_lossy(name).into_owned()));
     }
 
     #[cold]
@@ -244,6 +254,7 @@ fn assemble(decoded: Vec<Decoded>, events: usize, decoder: &Decoder, accounting:
     let mut pieces: Vec<Numbered> = Vec::with_capacity(decoded.len());
     for part in decoded {
         recording.accounting.absorb(part.accounting);
+        recording.tasks.extend(part.tasks);
         total.absorb(part.tally);
         let ends = part.runs.iter().skip(1).map(|&(_, start)| start).chain([part.piece.events.len()]);
         for (&(cpu, start), end) in part.runs.iter().zip(ends) {

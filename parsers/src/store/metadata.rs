@@ -25,6 +25,9 @@ pub(super) struct Facts {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) unused_marks: BTreeMap<u32, String>,
     pub(super) symbols: KeptSymbols,
+    /// Names of threads.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) tasks: BTreeMap<i32, String>,
 }
 
 /// The kernel's symbols, those that call sites of the trace are in.

@@ -47,7 +47,7 @@
 //! | key | value |
 //! |---|---|
 //! | `slubreplay.version` | `1`; another version is refused |
-//! | `slubreplay.recording` | JSON: `info` (what the trace says of itself), `accounting` (what was read, lost and damaged), `names` of caches in the order of their numbers, `sites` (symbols for call sites), `unused_marks`, `symbols` (of the kernel, those that call sites are in) |
+//! | `slubreplay.recording` | JSON: `info` (what the trace says of itself), `accounting` (what was read, lost and damaged), `names` of caches in the order of their numbers, `sites` (symbols for call sites), `unused_marks`, `symbols` (of the kernel, those that call sites are in), `tasks` (names of threads) |
 //! | `slubreplay.groups` | JSON: for each row group the offset of its end in the file and the CRC-32 of its bytes; the first begins at byte 4, each other where the last ends, the footer behind the last |
 //! | `slubreplay.seal` | CRC-32 of the footer with these 8 digits as `00000000`, in hexadecimal |
 //!

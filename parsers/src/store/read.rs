@@ -76,9 +76,9 @@ impl Store {
         let opened = open(&file).map_err(|error| error.at(file.path()));
         file.check()?;
         let Opened { metadata, groups, facts } = opened?;
-        let Facts { mut info, accounting, names, sites, unused_marks, symbols } = facts;
+        let Facts { mut info, accounting, names, sites, unused_marks, symbols, tasks } = facts;
         info.format += FORMAT_SUFFIX;
-        let facts = Recording { info, accounting, names, sites, symbols: symbols.into(), ..Recording::default() };
+        let facts = Recording { info, accounting, names, sites, symbols: symbols.into(), tasks, ..Recording::default() };
         Ok(Self { file, metadata, groups, facts, unused_marks })
     }
 

@@ -68,6 +68,7 @@ fn recording() -> Recording {
     // A CPU's own order stays, even where its time goes back.
     backwards.events[3].time_ns = 1;
     Recording {
+        tasks: [(1, "init".to_owned()), (-7, "odd name".to_owned())].into(),
         info: Info {
             format: "trace.dat v7 (zstd)".to_owned(),
             kernel: "6.12.117".to_owned(),

@@ -91,6 +91,7 @@ impl<W: Write + Send> StoreWriter<W> {
             names: facts.names.clone(),
             sites: facts.sites.clone(),
             symbols: KeptSymbols::of(&facts.symbols, self.texts.addresses()),
+            tasks: facts.tasks.clone(),
             unused_marks: unused.map(|(id, text)| (id as u32, text.clone())).collect(),
         };
         let values = [

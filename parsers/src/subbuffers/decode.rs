@@ -42,6 +42,7 @@ pub(crate) fn decode<'a>(container: impl Container<'a>, progress: &(dyn Fn(u64) 
     let seen = recording.streams.iter().map(|stream| stream.cpu).max();
     recording.info = reader.container.info(seen);
     recording.symbols = reader.container.symbols();
+    recording.tasks = reader.container.blocks().tasks.clone();
     reader.remark(&mut recording.accounting);
     recording
 }

@@ -44,8 +44,13 @@ impl<'a, C: Container<'a>> Stream<'a, C> {
             }
             jobs.last_mut().into_iter().for_each(|jobs| jobs.push_back(job.to_vec()));
         }
-        let facts =
-            Recording { accounting, info: reader.container.info(None), symbols: reader.container.symbols(), ..Recording::default() };
+        let facts = Recording {
+            accounting,
+            info: reader.container.info(None),
+            symbols: reader.container.symbols(),
+            tasks: reader.container.blocks().tasks.clone(),
+            ..Recording::default()
+        };
         let queues = Queues::new(cpus.into_iter());
         Self { reader, jobs, queues, joiner: Joiner::default(), facts, seen: None, is_done: false }
     }

@@ -55,6 +55,10 @@ fn shared_blocks(file: &[u8], preamble: Preamble, options: &Options) -> Result<B
         let section = section(file, preamble, offset, id::FTRACE_EVENTS, "ftrace event formats")?;
         blocks::ftrace_formats(&mut section.cursor(), preamble.endian, &mut all)?;
     }
+    if let Some(offset) = find(id::CMDLINES) {
+        let section = section(file, preamble, offset, id::CMDLINES, "command lines")?;
+        blocks::cmdlines(&mut section.cursor(), preamble.endian, &mut all)?;
+    }
     if let Some(offset) = find(id::EVENT_FORMATS) {
         let section = section(file, preamble, offset, id::EVENT_FORMATS, "event formats")?;
         blocks::event_formats(&mut section.cursor(), preamble.endian, &mut all)?;

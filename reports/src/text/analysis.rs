@@ -111,7 +111,7 @@ fn live_sites(out: &mut String, input: &AnalysisInput, options: &TextOptions) {
     let mut table = Table::new(&[("call site", Left), ("cache", Left), ("live", Right), ("objects", Right), ("others lived", Right)]);
     for site in &rows[..shown] {
         table.row(vec![
-            site.owner.clone(),
+            short(&site.owner),
             site.cache.clone(),
             bytes(site.live_requested_bytes),
             thousands(site.live_objects),
@@ -119,6 +119,12 @@ fn live_sites(out: &mut String, input: &AnalysisInput, options: &TextOptions) {
         ]);
     }
     table.write(out, options);
+}
+
+/// A call site without the size of its function: `name+0x10/0x20 [module]` is `name+0x10 [module]`.
+fn short(site: &str) -> String {
+    let Some((name, rest)) = site.split_once("/0x") else { return site.to_owned() };
+    rest.split_once(' ').map_or_else(|| name.to_owned(), |(_, module)| format!("{name} {module}"))
 }
 
 fn remote(out: &mut String, input: &AnalysisInput, options: &TextOptions) {
@@ -130,4 +136,15 @@ fn remote(out: &mut String, input: &AnalysisInput, options: &TextOptions) {
     let remote = frees(&mut input.remote_frees.iter().filter(|pair| pair.allocated_by != pair.freed_by));
     section(out, "Frees on another CPU than allocated", options);
     out.push_str(&format!("  {} of {} ({})\n", thousands(remote), thousands(all), percent(share(remote, all))));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn sites_are_shown_without_the_size_of_their_function() {
+        let cases = [("f+0x10/0x20", "f+0x10"), ("f+0x10/0x20 [mod]", "f+0x10 [mod]"), ("0xffff", "0xffff"), ("unknown", "unknown")];
+        assert_eq!(cases.map(|(site, _)| short(site)), cases.map(|(_, shown)| shown.to_owned()));
+    }
 }

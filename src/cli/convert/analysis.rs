@@ -19,7 +19,7 @@ pub(in crate::cli) fn analysis_input(run: RunFacts, loaded: &Loaded, analysis: &
     let (plan, facts) = (&loaded.plan, &loaded.facts);
     let label = |cache: usize| plan.caches.get(cache).map_or("", cache_label).to_owned();
     let site = |site: Option<u32>| match site.and_then(|site| plan.origins.sites.get(site as usize)) {
-        Some(&address) => site_name(facts, address),
+        Some(&address) => facts.site_name(address),
         None => UNKNOWN.to_owned(),
     };
     let is_used = |cache: &usize| analysis.looks[*cache].iter().any(|look| look.slabs > 0);
@@ -80,13 +80,8 @@ fn cache_label(planned: &PlannedCache) -> &str {
     if planned.traced_as.is_empty() { &planned.name } else { &planned.traced_as }
 }
 
-/// A call site as a symbol, where the trace has one, else as an address.
-pub(in crate::cli) fn site_name(facts: &Recording, address: u64) -> String {
-    facts.site(address).map_or_else(|| format!("0x{address:x}"), str::to_owned)
-}
-
-fn thread_name(_facts: &Recording, pid: i32) -> String {
-    pid.to_string()
+fn thread_name(facts: &Recording, pid: i32) -> String {
+    facts.tasks.get(&pid).map_or_else(|| pid.to_string(), |name| format!("{pid} {name}"))
 }
 
 fn look(look: &CacheLook) -> Look {
@@ -155,7 +150,7 @@ fn remote_frees(analysis: &Analysis) -> Vec<RemoteFrees> {
 
 fn caller_figures(facts: &Recording, caller: &Caller) -> CallerFigures {
     CallerFigures {
-        call_site: site_name(facts, caller.call_site),
+        call_site: facts.site_name(caller.call_site),
         allocated_bytes: caller.allocated_bytes,
         requested_bytes: caller.requested_bytes,
         hits: caller.hits,
