@@ -316,7 +316,7 @@ pub(super) struct ConvertArgs {
     /// A trace of any format, or a capture directory, of which the trace is taken
     #[arg(value_name = "TRACE|CAPTURE", value_hint = ValueHint::AnyPath)]
     pub(super) trace: PathBuf,
-    /// The Parquet file to write; one that is there is replaced
+    /// The Parquet file to write; one that is there is replaced, any other file is not
     #[arg(value_name = "OUT.parquet", value_hint = ValueHint::FilePath)]
     pub(super) out: PathBuf,
 }

@@ -1,10 +1,11 @@
 //! A trace of any format to a file.
 
-use std::fs::Permissions;
-use std::io::BufWriter;
+use std::fs::{File, Permissions};
+use std::io::{BufWriter, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use super::read::is_store;
 use super::write::StoreWriter;
 use crate::any::AnyTrace;
 use crate::error::TraceError;
@@ -23,12 +24,12 @@ pub struct Converted {
 
 /// Writes a trace as a store, in memory that does not grow with it.
 ///
-/// It is written to a temporary file beside `out`, which takes the name `out` once it is complete; a file of that name is
-/// replaced. `input` is the file that the trace was opened by, which is not. `progress` is told of bytes of input that were dealt with.
+/// It is written to a temporary file beside `out`, which takes the name `out` once it is complete. Of what may be there, only a Parquet
+/// file is replaced: a trace in the wrong place on a command line must not be lost. `input` is the file that the trace was opened by. `progress` is told of bytes of input that were dealt with.
 ///
 /// # Errors
 ///
-/// If the trace cannot be read, or `out` cannot be written, is the input itself, or is there and no regular file.
+/// If the trace cannot be read, or `out` cannot be written, is the input itself, or is there and no Parquet file.
 pub fn convert(trace: &AnyTrace, input: &Path, out: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result<Converted, TraceError> {
     check_target(input, out)?;
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -65,5 +66,36 @@ fn check_target(input: &Path, out: &Path) -> Result<(), TraceError> {
     if std::fs::metadata(input).is_ok_and(|input| (input.dev(), input.ino()) == (there.dev(), there.ino())) {
         return refuse("is the trace itself; expected another name for what it is converted to");
     }
+    let mut start = Vec::new();
+    let read = File::open(out).and_then(|file| file.take(4).read_to_end(&mut start));
+    read.map_err(|error| TraceError::io(out, "cannot look at what is there", error))?;
+    if !is_store(&start) && !start.is_empty() {
+        return refuse("is there and no Parquet file; only one of those is replaced");
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_parquet_files_and_empty_ones_are_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str, content: &[u8]| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            path
+        };
+        let input = at("trace.dat", b"\x17\x08\x44tracing");
+        for replaced in [dir.path().join("not there"), at("empty", b""), at("old.parquet", b"PAR1...")] {
+            check_target(&input, &replaced).unwrap();
+        }
+        let refused = |out: &Path| check_target(&input, out).unwrap_err().to_string();
+        // As where a pattern on the command line stands for two traces.
+        assert!(refused(&at("another.dat", b"\x17\x08\x44tracing")).contains("no Parquet file"));
+        assert!(refused(&at("notes", b"x")).contains("no Parquet file"));
+        assert!(refused(&input).contains("the trace itself"));
+        assert!(refused(dir.path()).contains("no regular file"));
+    }
 }
