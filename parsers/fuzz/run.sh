@@ -15,7 +15,6 @@ cargo build --release --target "$target"
 bin=${CARGO_TARGET_DIR:-target}/$target/release
 # A small file must not cost seconds or gigabytes.
 limits=(-timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=1024 -max_len=65536)
-export RAYON_NUM_THREADS=1
 if [ "${1:-}" = minimise ]; then
     shift
     for name in "${@:-${all[@]}}"; do

@@ -18,8 +18,17 @@ use crate::text::TextTrace;
 use crate::tracedat::TraceDat;
 use crate::{eventformat, source};
 
+/// Lets this thread do all work by itself: handing each input over to a thread of rayon's takes longer than reading it.
+fn alone() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    if cfg!(fuzzing) {
+        ONCE.call_once(|| drop(rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build_global()));
+    }
+}
+
 /// What files are called in messages.
 fn file(bytes: &[u8]) -> MappedFile {
+    alone();
     MappedFile::from_bytes(Path::new("fuzzed"), bytes.to_vec())
 }
 
