@@ -7,7 +7,9 @@ use crate::mapped::MappedFile;
 use crate::parse::excerpt;
 use crate::perfdata::{self, PerfData};
 use crate::recording::Recording;
+use crate::ringdump::{self, RingDump};
 use crate::source::{self, Packing};
+use crate::store::{self, Store};
 use crate::stream::EventSource;
 use crate::text::{self, TextTrace};
 use crate::tracedat::{self, TraceDat};
@@ -25,21 +27,26 @@ enum Format {
     TraceDat(TraceDat),
     PerfData(PerfData),
     Text(TextTrace),
+    Store(Box<Store>),
+    RingDump(RingDump),
 }
 
 /// What the first bytes of a trace can be, for messages.
-pub(crate) const FORMATS: &str =
-    "the trace.dat magic 17 08 44 `tracing`, the perf.data magic `PERFILE2`, or lines of ftrace, `trace-cmd report` or `perf script`";
+pub(crate) const FORMATS: &str = "the trace.dat magic 17 08 44 `tracing`, the perf.data magic `PERFILE2`, the Parquet magic `PAR1`, or lines of ftrace, `trace-cmd report` or `perf script`";
 
 impl AnyTrace {
     /// Opens a trace and reads its headers. Its content tells its format; its name says nothing. The trace may be packed
-    /// with gzip, zstd or xz, and may come from a pipe: standard input is the path `-`.
+    /// with gzip, zstd or xz, and may come from a pipe: standard input is the path `-`. A directory is read as
+    /// [raw ring-buffer pages](crate::ringdump).
     ///
     /// # Errors
     ///
     /// If the file cannot be read or unpacked, is of no known format, or is refused by
-    /// [`TraceDat::open`], [`PerfData::open`] or [`TextTrace::open`].
+    /// [`TraceDat::open`], [`PerfData::open`], [`TextTrace::open`], [`Store::open`] or [`RingDump::open`].
     pub fn open(path: &Path) -> Result<Self, TraceError> {
+        if ringdump::is_ring_dump(path) {
+            return Ok(Self { format: Format::RingDump(RingDump::open(path)?), packing: None });
+        }
         let source = source::open(path)?;
         Ok(Self { format: Format::read(source.file)?, packing: source.packing })
     }
@@ -50,12 +57,14 @@ impl AnyTrace {
     ///
     /// # Errors
     ///
-    /// As [`TraceDat::decode`], [`PerfData::decode`] or [`TextTrace::decode`].
+    /// As [`TraceDat::decode`], [`PerfData::decode`], [`TextTrace::decode`], [`Store::decode`] or [`RingDump::decode`].
     pub fn decode(&self, progress: &(dyn Fn(u64) + Sync)) -> Result<Recording, TraceError> {
         let mut recording = match &self.format {
             Format::TraceDat(trace) => trace.decode(progress),
             Format::PerfData(trace) => trace.decode(progress),
             Format::Text(trace) => trace.decode(progress),
+            Format::Store(trace) => trace.decode(progress),
+            Format::RingDump(trace) => trace.decode(progress),
         }?;
         self.say_packing(&mut recording);
         Ok(recording)
@@ -71,6 +80,8 @@ impl AnyTrace {
             Format::TraceDat(trace) => Box::new(trace.stream(progress)?),
             Format::PerfData(trace) => Box::new(trace.stream(progress)),
             Format::Text(trace) => Box::new(trace.stream(progress)),
+            Format::Store(trace) => Box::new(trace.stream(progress)),
+            Format::RingDump(trace) => Box::new(trace.stream(progress)),
         })
     }
 
@@ -87,6 +98,8 @@ impl AnyTrace {
             Format::TraceDat(trace) => trace.data_bytes(),
             Format::PerfData(trace) => trace.data_bytes(),
             Format::Text(trace) => trace.data_bytes(),
+            Format::Store(trace) => trace.data_bytes(),
+            Format::RingDump(trace) => trace.data_bytes(),
         }
     }
 }
@@ -98,6 +111,9 @@ impl Format {
         }
         if perfdata::is_perf_data(&file) {
             return PerfData::read(file).map(Self::PerfData);
+        }
+        if store::is_store(&file) {
+            return Store::read(file).map(|store| Self::Store(Box::new(store)));
         }
         if text::is_text_trace(&file) {
             return TextTrace::read(file).map(Self::Text);
@@ -120,7 +136,7 @@ mod tests {
         std::fs::write(&path, "Dear diary: kmalloc\n").unwrap();
         let message = AnyTrace::open(&path).unwrap_err().to_string();
         assert!(message.ends_with(&format!("notes.txt: preamble, byte 0: expected {FORMATS}, found \"Dear diary: \"…")), "{message}");
-        for format in ["trace.dat", "perf.data", "ftrace", "trace-cmd report", "perf script"] {
+        for format in ["trace.dat", "perf.data", "Parquet", "ftrace", "trace-cmd report", "perf script"] {
             assert!(message.contains(format), "{message}");
         }
     }

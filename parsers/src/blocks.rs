@@ -1,5 +1,5 @@
-//! The blocks that describe records, which trace.dat (both versions) and perf.data share: header info,
-//! event formats, command lines.
+//! The blocks that describe records, which trace.dat (both versions), perf.data and dumps of the ring buffer share: header
+//! info, event formats, command lines.
 
 use nom::Parser;
 use nom::bytes::complete::tag;
@@ -18,9 +18,25 @@ pub(crate) struct Blocks {
     pub(crate) bad_formats: Vec<String>,
     /// More of them than are kept with their reason.
     pub(crate) bad_formats_beyond: u64,
+    /// Where in the file the text of the kernel's symbols is, if it is there in plain.
+    pub(crate) kallsyms: Option<std::ops::Range<usize>>,
 }
 
 impl Blocks {
+    /// Takes the text of an event's format.
+    ///
+    /// Other systems' formats may hold C that nobody needs here, and are noted; ours must be right, or the records would be
+    /// lost one by one without a reason.
+    pub(crate) fn add_format(&mut self, system: &str, text: &[u8], origin: Origin) -> Result<(), Fault> {
+        match eventformat::parse_at(system, text, origin) {
+            Ok(format) => self.formats.push(format),
+            Err(fault) if system == "kmem" => return Err(fault),
+            Err(fault) if self.bad_formats.len() < BAD_FORMATS_KEPT => self.bad_formats.push(fault.to_string()),
+            Err(_) => self.bad_formats_beyond += 1,
+        }
+        Ok(())
+    }
+
     /// Says which formats were not understood.
     pub(crate) fn remark(&self, remarks: &mut Vec<String>) {
         remarks.extend(self.bad_formats.iter().map(|text| format!("an event format was not understood: {text}")));
@@ -41,8 +57,8 @@ pub(crate) struct HeaderPage {
 
 /// Far above what any kernel has; a larger number is damage.
 const MAX_SYSTEMS: u32 = 65_536;
-const MAX_EVENTS: u32 = 65_536;
-const MAX_FORMAT_BYTES: u64 = 16 << 20;
+pub(crate) const MAX_EVENTS: u32 = 65_536;
+pub(crate) const MAX_FORMAT_BYTES: u64 = 16 << 20;
 /// How many formats that were not understood are kept with their reason; the rest is counted.
 const BAD_FORMATS_KEPT: usize = 20;
 
@@ -69,7 +85,8 @@ pub(crate) fn header_info(cursor: &mut Cursor<'_>, endian: Endian) -> Result<Hea
     Ok(page)
 }
 
-fn header_page(text: &[u8], origin: Origin) -> Result<HeaderPage, Fault> {
+/// Understands the `header_page` text.
+pub(crate) fn header_page(text: &[u8], origin: Origin) -> Result<HeaderPage, Fault> {
     let mut cursor = Cursor::new(text, origin, "header_page");
     let start = cursor.clone();
     let fields = eventformat::fields(&mut cursor)?;
@@ -131,20 +148,25 @@ fn one_format(cursor: &mut Cursor<'_>, endian: Endian, system: &str, blocks: &mu
     }
     let origin = cursor.origin();
     let text = cursor.take(bytes, "a format text")?;
-    match eventformat::parse_at(system, text, origin) {
-        Ok(format) => blocks.formats.push(format),
-        // Other systems' formats may hold C that nobody needs here; ours must be right, or the
-        // records would be lost one by one without a reason.
-        Err(fault) if system == "kmem" => {
-            return Err(Fault { section: format!("{}, {}", at_size.fault("").section, fault.section).into(), ..fault });
-        }
-        Err(fault) if blocks.bad_formats.len() < BAD_FORMATS_KEPT => blocks.bad_formats.push(fault.to_string()),
-        Err(_) => blocks.bad_formats_beyond += 1,
+    blocks
+        .add_format(system, text, origin)
+        .map_err(|fault| Fault { section: format!("{}, {}", at_size.fault("").section, fault.section).into(), ..fault })
+}
+
+/// KALLSYMS: its place is noted, the text is only read when names are asked for.
+pub(crate) fn kallsyms(cursor: &mut Cursor<'_>, endian: Endian, blocks: &mut Blocks) -> Result<(), Fault> {
+    cursor.enter("kallsyms");
+    let bytes = cursor.read(u32(endian))?;
+    let origin = cursor.origin();
+    cursor.take(u64::from(bytes), "text")?;
+    if let (Origin::File(start), 1..) = (origin, bytes) {
+        let start = usize::try_from(start).unwrap_or(usize::MAX);
+        blocks.kallsyms = Some(start..start.saturating_add(bytes as usize));
     }
     Ok(())
 }
 
-/// A block preceded by its size, which is stepped over: kallsyms, printk formats (`u32`).
+/// A block preceded by its size, which is stepped over: printk formats (`u32`).
 pub(crate) fn skip_sized_u32(cursor: &mut Cursor<'_>, endian: Endian, section: &'static str) -> Result<(), Fault> {
     cursor.enter(section);
     let bytes = cursor.read(u32(endian))?;

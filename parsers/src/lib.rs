@@ -9,6 +9,9 @@
 //! | [`tracedat`] | trace-cmd files, versions 6 and 7 |
 //! | [`perfdata`] | perf files, from a file or a pipe, plain or compressed |
 //! | [`text`] | text of the kernel's `trace` file, `trace-cmd report` and `perf script` |
+//! | [`store`] | traces in columns: Parquet files |
+//! | [`symbols`] | names of call sites, by the text of `/proc/kallsyms` |
+//! | [`ringdump`] | directories of raw ring-buffer pages, as tracefs gives them |
 //! | [`AnyTrace`] | a trace of any format, told by its first bytes; from a file or a pipe, packed or not |
 //! | [`eventformat`] | the text that describes an event's fields |
 //! | [`ring`] | the kernel's ring-buffer sub-buffers |
@@ -39,8 +42,12 @@ mod parse;
 pub mod perfdata;
 pub mod recording;
 pub mod ring;
+pub mod ringdump;
 mod source;
+pub mod store;
 pub mod stream;
+mod subbuffers;
+pub mod symbols;
 pub mod text;
 pub mod tracedat;
 

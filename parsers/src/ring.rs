@@ -31,6 +31,13 @@ pub struct Outcome {
     pub damage: Option<(usize, &'static str)>,
 }
 
+/// True if the number of bytes that a sub-buffer says to hold fits into it, read in this layout.
+pub(crate) fn commit_fits(page: &[u8], layout: Layout) -> bool {
+    let long = if layout.big_endian { long::<true> } else { long::<false> };
+    let used = long(page, 8, layout.long_bytes).map(|commit| commit & !(LOST | LOST_STORED));
+    used.is_some_and(|used| used <= page.len().saturating_sub(layout.header_bytes()) as u64)
+}
+
 /// Bits of the commit word (`RB_MISSED_EVENTS`, `RB_MISSED_STORED`).
 const USED_MASK: u64 = 0x07ff_ffff;
 const LOST: u64 = 1 << 31;

@@ -247,7 +247,7 @@ mod tests {
         let block = [&(128_u32 << 10 << 3 | 1 << 1).to_le_bytes()[..3], b"x"].concat();
         let last = [&(128_u32 << 10 << 3 | 1 << 1 | 1).to_le_bytes()[..3], b"x"].concat();
         let bomb = |blocks: usize| [&b"\x28\xb5\x2f\xfd\x00\x58"[..], &block.repeat(blocks - 1), &last].concat();
-        assert_eq!(opened(&bomb(16)).unwrap().file.len(), 16 * 128 << 10, "it is a frame");
+        assert_eq!(opened(&bomb(16)).unwrap().file.len(), (16 * 128) << 10, "it is a frame");
         let blocks = 1 + (GROWTH_BYTES + GROWTH * 16_384) as usize / (128 << 10);
         assert!(4 * blocks < 16_384);
         let message = opened(&bomb(blocks)).unwrap_err().to_string();

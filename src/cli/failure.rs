@@ -101,9 +101,10 @@ impl From<TraceError> for Failure {
             TraceError::Unsupported { what, .. } if what.contains("not finished") => {
                 Some("record again and let trace-cmd or perf end by itself (Ctrl-C once, then wait)".to_owned())
             }
-            TraceError::Unsupported { what, .. } if what.starts_with("not a capture") => {
-                Some("a capture directory holds trace.dat or perf.data, and slab.before and slab.after for verify".to_owned())
-            }
+            TraceError::Unsupported { what, .. } if what.starts_with("not a capture") => Some(
+                "a capture directory holds trace.dat, perf.data, trace.parquet or trace.txt, and slab.before and slab.after for verify"
+                    .to_owned(),
+            ),
             TraceError::Shrank { .. } => Some("wait until whatever writes the file has finished".to_owned()),
             _ => None,
         };

@@ -8,6 +8,8 @@
 //! | `prerequisites` | what a recording lacks, and the command that records it |
 //! | `progress` | bars on stderr |
 //! | `replay`, `verify`, `compare`, `fallback`, `info`, `bench` | one file or folder a command |
+//! | `sites` | the busiest call sites, for `info` |
+//! | `store` | `convert`: a trace to a Parquet file |
 //! | `stream` | `replay` with `--stream` |
 //! | `threads` | `replay` with `--engine threads` |
 //! | `convert` | a replay's outcome to a report's input |
@@ -25,6 +27,8 @@ mod load;
 mod prerequisites;
 mod progress;
 mod replay;
+mod sites;
+mod store;
 mod stream;
 mod threads;
 mod verify;
@@ -54,6 +58,7 @@ pub fn main() -> ExitCode {
         Some(Command::Compare(args)) => compare::run(&args, cli.global),
         Some(Command::Fallback(args)) => fallback::run(&args, cli.global),
         Some(Command::Info(args)) => info::run(&args),
+        Some(Command::Convert(args)) => store::run(&args),
         Some(Command::Bench(args)) => bench::run(&args, cli.global),
         Some(Command::Replay(args)) => replay::run(&args.replay, &args.threads, cli.global),
         None => match cli.replay {

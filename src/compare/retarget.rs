@@ -1,5 +1,7 @@
 //! A plan, laid out for another release.
 
+use std::sync::Arc;
+
 use super::translate;
 use crate::allocators::AllocatorKind;
 use crate::allocators::slub::{CacheKind, Generation, ObjectIndex, SeedPlace};
@@ -87,6 +89,7 @@ pub fn retarget(plan: &Plan, recorded: &Setting, target: &Setting) -> Retargeted
         ops,
         objects,
         kernel: KernelPlaces::default(),
+        origins: Arc::clone(&plan.origins),
         seeds,
         sheaf_seeds: sheaves.into_iter().map(|sheaf| renumbered(sheaf, &numbers)).collect(),
         recorded_slabs: Vec::new(),

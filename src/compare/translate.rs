@@ -3,6 +3,8 @@
 //! Caches keep the objects that they had, but for kmalloc: which class serves a request is the allocator's own choice, and the plan has
 //! the size that each call asked for.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use super::retarget::Retargeted;
@@ -51,6 +53,7 @@ pub(super) fn translate(plan: &Plan, recorded: &Setting, target: &Setting) -> Re
         caches,
         ops,
         objects,
+        origins: Arc::clone(&plan.origins),
         marks,
         snapshots_ns: plan.snapshots_ns.clone(),
         traffic: plan.traffic.clone(),

@@ -10,6 +10,7 @@ use super::caches::{self, PlannedCache, SizingDifference};
 use super::identity::{Identified, Identity};
 use super::ledger::{Entry, Ledger};
 use super::op::{Op, What};
+use super::origins::Origins;
 use super::pages::Span;
 use super::pairing::{MarkAt, NO_CACHE, Paired};
 use super::reads::{Positions, SnapshotMark};
@@ -114,6 +115,7 @@ pub(super) fn assemble(
     }
     positions.end(assembly.ops.len());
     plan.objects = assembly.next_object;
+    plan.origins = Arc::new(Origins::find(&paired, recording));
     assembly.counts.enter(&plan.caches, &mut ledger);
     plan.ops = assembly.ops;
     for seed in &plan.seeds {

@@ -11,6 +11,7 @@
 //! | `identity` | finds the cache of each object |
 //! | `gfp` | which bits of a recording are which gfp flag |
 //! | `buckets` | tells bucket caches from the kmalloc caches of the same sizes |
+//! | [`origins`] | who allocated each object: for analyses by call site and thread |
 //! | [`places`] | where the kernel had each object: for comparing address by address |
 //! | `caches` | lays the caches out and compares with a snapshot |
 //! | `seeding` | rebuilds the heap at the first event |
@@ -36,6 +37,7 @@ mod gfp;
 mod identity;
 pub mod ledger;
 pub mod op;
+pub mod origins;
 mod page_log;
 mod pages;
 mod pairing;
@@ -73,6 +75,7 @@ pub use coverage::Coverage;
 use gfp::GfpNumbers;
 use ledger::{Entry, Ledger};
 pub use op::{Op, What};
+pub use origins::{Origin, Origins};
 pub use places::{KernelPlaces, KernelSlab};
 pub use reads::{Read, SnapshotMark};
 pub use seeding::PlannedSeed;
@@ -91,6 +94,8 @@ pub struct Plan {
     pub objects: u32,
     /// Where the kernel had each object.
     pub kernel: KernelPlaces,
+    /// Who allocated each object.
+    pub origins: Arc<Origins>,
     /// Slabs that exist at the start.
     pub seeds: Vec<PlannedSeed>,
     /// Sheaves that exist at the start.

@@ -43,6 +43,8 @@ pub(super) struct ObjectInfo {
     pub(super) span: u32,
     /// Name in its free event.
     pub(super) freed_as: Option<NameId>,
+    /// Thread that allocated it, if that was seen.
+    pub(super) pid: Option<i32>,
 }
 
 /// Where a marker stands among the operations.
@@ -261,7 +263,7 @@ impl<'a> Pairing<'a> {
             return self.large(event, alloc);
         }
         let key = self.key_of(alloc);
-        let object = self.new_object(alloc.ptr, Some(key));
+        let object = self.new_object(alloc.ptr, Some(key), Some(event.pid));
         let is_birth = self.paired.spans.is_first(self.paired.objects[object as usize].span, object);
         if is_birth
             && !Self::is_in_interrupt(event)
@@ -332,7 +334,7 @@ impl<'a> Pairing<'a> {
             }
             Some(Live::Large { .. }) => self.count(Entry::LargeFrees),
             None => {
-                let object = self.new_object(free.ptr, None);
+                let object = self.new_object(free.ptr, None, None);
                 if let Some(info) = self.paired.objects.last_mut() {
                     info.freed_as = free.name.filter(|_| free.call == FreeCall::KmemCacheFree);
                 }
@@ -390,13 +392,13 @@ impl<'a> Pairing<'a> {
         self.paired.ops.push(Op { time_ns: event.time_ns, object, requested_bytes: 0, cache: NO_CACHE, cpu: event.cpu, what, node: -1 });
     }
 
-    fn new_object(&mut self, ptr: u64, key: Option<u32>) -> u32 {
+    fn new_object(&mut self, ptr: u64, key: Option<u32>, pid: Option<i32>) -> u32 {
         let object = self.paired.objects.len() as u32;
         let span = self.paired.spans.of(ptr, object);
         if let (Some(key), Some(span), false) = (key, self.paired.spans.spans.get_mut(span as usize), self.setting.is_slob) {
             span.stride_bytes = self.paired.keys[key as usize].stride_bytes;
         }
-        self.paired.objects.push(ObjectInfo { ptr, key, span, freed_as: None });
+        self.paired.objects.push(ObjectInfo { ptr, key, span, freed_as: None, pid });
         object
     }
 

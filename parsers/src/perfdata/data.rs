@@ -70,6 +70,7 @@ pub(super) fn decode(perf: &PerfData, progress: &(dyn Fn(u64) + Sync)) -> Result
     refuse_unknown(perf, &tally)?;
     let seen = recording.streams.iter().map(|stream| stream.cpu).max();
     recording.info = info(contents, spans.is_compressed(), seen);
+    recording.symbols = perf.symbols();
     remark(contents, &decoder, tally, &mut recording.accounting);
     Ok(recording)
 }

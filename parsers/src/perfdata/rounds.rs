@@ -65,7 +65,7 @@ impl<'a> Stream<'a> {
             spans: Spans::new(&perf.file, contents.data_start, perf.data_end(), contents.endian),
             progress,
             joiner: Joiner::default(),
-            facts: Recording { info: info(contents, false, None), ..Recording::default() },
+            facts: Recording { info: info(contents, false, None), symbols: perf.symbols(), ..Recording::default() },
             tally: Tally::new(contents.events.all.len()),
             waiting: Vec::new(),
             horizon: Horizon::default(),

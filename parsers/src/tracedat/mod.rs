@@ -6,18 +6,14 @@
 //! | `v6` | version 6: blocks in a fixed order, then a table of CPUs |
 //! | `v7` | version 7: sections found through options |
 //! | `options` | the option list that both share |
-//! | `compression` | zstd and zlib blocks, with their sizes checked |
-//! | `data` | per-CPU data to events, in parallel |
-//! | `stream` | the same a batch at a time |
+//! | `data` | where the sub-buffers of each CPU are |
 //!
-//! Damage in a header is an error; damage in a CPU's data costs the rest of that sub-buffer, and is
+//! Sub-buffers become events in `subbuffers`. Damage in a header is an error; damage in a CPU's data costs the rest of that sub-buffer, and is
 //! counted.
 
-mod compression;
 mod data;
 mod options;
 mod preamble;
-mod stream;
 mod v6;
 mod v7;
 
@@ -25,6 +21,7 @@ mod v7;
 pub(crate) mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
 pub use preamble::is_trace_dat;
 
@@ -33,15 +30,19 @@ use crate::error::{Problem, TraceError};
 use crate::mapped::MappedFile;
 use crate::recording::Recording;
 use crate::stream::EventSource;
-use compression::Codec;
-use data::Span;
+use crate::subbuffers::decode::decode;
+use crate::subbuffers::span::CpuData;
+use crate::subbuffers::stream::Stream;
+use crate::symbols::{Kallsyms, NoSymbols};
+use data::Chosen;
 use options::Options;
 use preamble::Preamble;
 
 /// A trace.dat file, opened and understood up to its per-CPU data.
 #[derive(Debug)]
 pub struct TraceDat {
-    file: MappedFile,
+    /// Shared with the symbols of recordings, which are read when they are asked for.
+    file: Arc<MappedFile>,
     contents: Contents,
 }
 
@@ -65,14 +66,6 @@ struct Buffer {
     cpus: Vec<CpuData>,
 }
 
-/// Where one CPU's data is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct CpuData {
-    cpu: u16,
-    offset: u64,
-    bytes: u64,
-}
-
 impl TraceDat {
     /// Opens a file and reads its headers.
     ///
@@ -87,7 +80,7 @@ impl TraceDat {
         let contents = read_headers(&file).map_err(|error| error.at(file.path()));
         // A header cut off by a shrinking file looks damaged; the true cause is the better message.
         file.check()?;
-        Ok(Self { contents: contents?, file })
+        Ok(Self { contents: contents?, file: Arc::new(file) })
     }
 
     /// Decodes all events, on as many threads as rayon's pool has.
@@ -98,7 +91,7 @@ impl TraceDat {
     ///
     /// If the file shrank, or holds nothing that could be decoded (an unfinished recording).
     pub fn decode(&self, progress: &(dyn Fn(u64) + Sync)) -> Result<Recording, TraceError> {
-        let recording = data::decode(self, progress);
+        let recording = Chosen::of(self).map(|chosen| decode(chosen, progress));
         self.file.check()?;
         recording
     }
@@ -109,14 +102,23 @@ impl TraceDat {
     ///
     /// As [`TraceDat::decode`].
     pub fn stream<'a>(&'a self, progress: &'a (dyn Fn(u64) + Sync)) -> Result<impl EventSource + 'a, TraceError> {
-        stream::Stream::new(self, progress)
+        Ok(Stream::new(Chosen::of(self)?, progress))
     }
 
-    /// Lets go of the pages that spans were decoded from.
-    fn release(&self, job: &[Span<'_>]) {
-        if let (Some(first), Some(last)) = (job.first(), job.last()) {
-            self.file.release(first.start()..last.end());
+    /// The kernel's symbols, as far as the file has them.
+    fn symbols(&self) -> Kallsyms {
+        if let Some(range) = &self.contents.blocks.kallsyms {
+            return Kallsyms::within(&self.file, range.clone());
         }
+        let Some(&(_, offset)) = self.contents.options.sections.iter().find(|(id, _)| *id == options::id::KALLSYMS) else {
+            return Kallsyms::default();
+        };
+        let (file, preamble) = (Arc::clone(&self.file), self.contents.preamble);
+        Kallsyms::lazy(move || {
+            let symbols = v7::symbols(&file, preamble, offset);
+            file.check().map_err(|error| NoSymbols::Damaged(error.to_string()))?;
+            symbols
+        })
     }
 
     /// Bytes of per-CPU data that [`TraceDat::decode`] will report progress on.

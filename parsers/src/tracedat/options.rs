@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use super::v6::MAX_CPUS;
 use crate::error::Problem;
 use crate::parse::{Cursor, Endian, Origin, cstr, u16, u32, u64};
+use crate::subbuffers::TscToNs;
+use crate::subbuffers::texts::overruns;
 
 /// What the options say, as far as a replay can use it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,19 +41,6 @@ pub(super) struct Options {
     pub(super) unknown: u32,
 }
 
-/// Cycles to nanoseconds: `cycles * mult >> shift`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TscToNs {
-    pub(super) mult: u32,
-    pub(super) shift: u32,
-}
-
-impl TscToNs {
-    pub(super) fn apply(self, cycles: u64) -> u64 {
-        (u128::from(cycles) * u128::from(self.mult)).checked_shr(self.shift).unwrap_or(0) as u64
-    }
-}
-
 /// Section ids of version 7, which are option ids too.
 pub(super) mod id {
     pub(in super::super) const DONE: u16 = 0;
@@ -59,6 +48,7 @@ pub(super) mod id {
     pub(in super::super) const HEADER_INFO: u16 = 16;
     pub(in super::super) const FTRACE_EVENTS: u16 = 17;
     pub(in super::super) const EVENT_FORMATS: u16 = 18;
+    pub(in super::super) const KALLSYMS: u16 = 19;
 }
 
 /// Reads an option list up to its end mark.
@@ -134,20 +124,4 @@ fn cpu_stat(text: &str, options: &mut Options) {
     }
     let sum = options.ring_overruns.entry(options.stat_buffer.clone()).or_default();
     *sum = sum.saturating_add(overruns(text));
-}
-
-/// Lost events of one CPU's `stats` text.
-fn overruns(stats: &str) -> u64 {
-    stats
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .filter(|(key, _)| matches!(key.trim(), "overrun" | "commit overrun" | "dropped events"))
-        .filter_map(|(_, value)| value.trim().parse::<u64>().ok())
-        .fold(0, u64::saturating_add)
-}
-
-/// The clock in a text such as `[local] global counter`, or the text itself.
-pub(super) fn chosen_clock(text: &str) -> String {
-    let bracketed = text.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(name, _)| name);
-    bracketed.unwrap_or_else(|| text.trim()).to_owned()
 }

@@ -5,10 +5,10 @@ use nom::bytes::complete::tag;
 use nom::error::context;
 use nom::number::complete::u8;
 
-use super::Codec;
 use crate::blocks::plausible_page;
 use crate::error::Problem;
 use crate::parse::{Cursor, Endian, Origin, cstr, u32, u64};
+use crate::subbuffers::compression::Codec;
 
 const MAGIC: &[u8] = b"\x17\x08\x44tracing";
 

@@ -10,6 +10,7 @@ use super::{Buffer, Contents, CpuData};
 use crate::blocks::{self, Blocks};
 use crate::error::Problem;
 use crate::parse::{Cursor, Endian, Origin, u32, u64};
+use crate::subbuffers::texts::chosen_clock;
 
 /// More CPUs than any kernel supports; a larger number is damage.
 pub(super) const MAX_CPUS: u32 = 65_536;
@@ -21,7 +22,7 @@ pub(super) fn read(file: &[u8], preamble: Preamble, body: usize) -> Result<Conte
     let mut all = Blocks { header_page, ..Blocks::default() };
     blocks::ftrace_formats(&mut cursor, endian, &mut all)?;
     blocks::event_formats(&mut cursor, endian, &mut all)?;
-    blocks::skip_sized_u32(&mut cursor, endian, "kallsyms")?;
+    blocks::kallsyms(&mut cursor, endian, &mut all)?;
     blocks::skip_sized_u32(&mut cursor, endian, "printk formats")?;
     blocks::skip_sized_u64(&mut cursor, endian, "command lines")?;
     cursor.enter("CPU count");
@@ -97,7 +98,7 @@ fn buffer(
     let is_zero = table.iter().all(|cpu| cpu.offset == 0 && cpu.bytes == 0);
     let buffer = Buffer {
         name,
-        clock: options::chosen_clock(if clock.is_empty() { &options.clock } else { &clock }),
+        clock: chosen_clock(if clock.is_empty() { &options.clock } else { &clock }),
         sub_buffer_bytes: if sub_buffer_bytes > 0 { sub_buffer_bytes } else { preamble.page_bytes as usize },
         compressed: false,
         cpus: table.into_iter().filter(|cpu| cpu.bytes > 0).collect(),

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::compression::{next_block, unpack};
 use super::options::{self, Options, id};
 use super::preamble::Preamble;
 use super::v6::MAX_CPUS;
@@ -11,6 +10,8 @@ use super::{Buffer, Contents, CpuData};
 use crate::blocks::{self, Blocks, plausible_page};
 use crate::error::Problem;
 use crate::parse::{Cursor, Origin, cstr, u16, u32, u64};
+use crate::subbuffers::compression::{next_block, unpack};
+use crate::symbols::{NoSymbols, Symbols};
 
 pub(super) fn read(file: &[u8], preamble: Preamble) -> Result<Contents, Problem> {
     if preamble.options_offset == 0 {
@@ -59,6 +60,22 @@ fn shared_blocks(file: &[u8], preamble: Preamble, options: &Options) -> Result<B
         blocks::event_formats(&mut section.cursor(), preamble.endian, &mut all)?;
     }
     Ok(all)
+}
+
+/// The kernel's symbols, from the section at `offset`.
+pub(super) fn symbols(file: &[u8], preamble: Preamble, offset: u64) -> Result<Symbols, NoSymbols> {
+    let text = || {
+        let section = section(file, preamble, offset, id::KALLSYMS, "kallsyms")?;
+        let mut cursor = section.cursor();
+        let bytes = cursor.read(u32(preamble.endian))?;
+        Ok::<_, Problem>(Symbols::parse(cursor.take(u64::from(bytes), "text")?))
+    };
+    text().unwrap_or_else(|problem| {
+        Err(NoSymbols::Damaged(match problem {
+            Problem::Fault(fault) => fault.to_string(),
+            Problem::Unsupported(what) => what,
+        }))
+    })
 }
 
 /// The content of a section, decompressed if need be.

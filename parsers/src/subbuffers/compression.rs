@@ -1,4 +1,4 @@
-//! Compressed blocks of version 7 files.
+//! Compressed blocks of trace.dat version 7.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -9,14 +9,14 @@ use crate::parse::{Cursor, Endian, Origin, u32};
 
 /// How a file's blocks are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Codec {
+pub(crate) enum Codec {
     None,
     Zstd,
     Zlib,
 }
 
 impl Codec {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Zstd => "zstd",
@@ -32,15 +32,15 @@ const TRUSTED_BLOCK: usize = 4 << 20;
 
 /// One compressed block: `u32` compressed size, `u32` uncompressed size, data.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Block<'a> {
+pub(crate) struct Block<'a> {
     /// Offset of the data in the file.
-    pub(super) offset: u64,
-    pub(super) data: &'a [u8],
-    pub(super) plain_bytes: u32,
+    pub(crate) offset: u64,
+    pub(crate) data: &'a [u8],
+    pub(crate) plain_bytes: u32,
 }
 
 /// Reads the sizes of the block at the cursor and steps over it.
-pub(super) fn next_block<'a>(cursor: &mut Cursor<'a>, endian: Endian, start: u64) -> Result<Block<'a>, Fault> {
+pub(crate) fn next_block<'a>(cursor: &mut Cursor<'a>, endian: Endian, start: u64) -> Result<Block<'a>, Fault> {
     let packed_bytes = cursor.read(u32(endian))?;
     let at_plain = cursor.clone();
     let plain_bytes = cursor.read(u32(endian))?;
@@ -53,7 +53,7 @@ pub(super) fn next_block<'a>(cursor: &mut Cursor<'a>, endian: Endian, start: u64
 }
 
 /// Decompresses a block into a buffer; the result has exactly the size that the block claims.
-pub(super) fn unpack(codec: Codec, block: Block<'_>, plain: &mut Vec<u8>) -> Result<(), Fault> {
+pub(crate) fn unpack(codec: Codec, block: Block<'_>, plain: &mut Vec<u8>) -> Result<(), Fault> {
     plain.clear();
     let claimed = block.plain_bytes as usize;
     let unpacked = match codec {

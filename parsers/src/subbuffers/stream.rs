@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use rayon::prelude::*;
 
-use super::TraceDat;
-use super::data::{Decoded, Reader, Span, spans};
+use super::Container;
+use super::decode::{Decoded, Reader};
+use super::span::Span;
 use crate::error::TraceError;
 use crate::event::Event;
 use crate::joining::Joiner;
@@ -15,10 +16,9 @@ use crate::stream::{EventSource, Queues};
 /// Jobs of one CPU that are decoded at a time: about 128 KiB in the file.
 const JOBS_AT_A_TIME: usize = 2;
 
-/// A trace.dat that is read in batches.
-pub(super) struct Stream<'a> {
-    trace: &'a TraceDat,
-    reader: Reader<'a>,
+/// A container that is read in batches.
+pub(crate) struct Stream<'a, C> {
+    reader: Reader<'a, C>,
     /// By CPU: the jobs to come.
     jobs: Vec<VecDeque<Vec<Span<'a>>>>,
     queues: Queues,
@@ -29,11 +29,11 @@ pub(super) struct Stream<'a> {
     is_done: bool,
 }
 
-impl<'a> Stream<'a> {
-    pub(super) fn new(trace: &'a TraceDat, progress: &'a (dyn Fn(u64) + Sync)) -> Result<Self, TraceError> {
-        let reader = Reader::new(trace, progress)?;
+impl<'a, C: Container<'a>> Stream<'a, C> {
+    pub(crate) fn new(container: C, progress: &'a (dyn Fn(u64) + Sync)) -> Self {
+        let reader = Reader::new(container, progress);
         let mut accounting = Accounting::default();
-        let spans = spans(trace, reader.buffer, &mut accounting);
+        let spans = reader.container.spans(&mut accounting);
         let mut cpus: Vec<u16> = Vec::new();
         let mut jobs: Vec<VecDeque<Vec<Span<'a>>>> = Vec::new();
         for job in spans.jobs() {
@@ -44,9 +44,10 @@ impl<'a> Stream<'a> {
             }
             jobs.last_mut().into_iter().for_each(|jobs| jobs.push_back(job.to_vec()));
         }
-        let facts = Recording { accounting, info: reader.info(None), ..Recording::default() };
+        let facts =
+            Recording { accounting, info: reader.container.info(None), symbols: reader.container.symbols(), ..Recording::default() };
         let queues = Queues::new(cpus.into_iter());
-        Ok(Self { trace, reader, jobs, queues, joiner: Joiner::default(), facts, seen: None, is_done: false })
+        Self { reader, jobs, queues, joiner: Joiner::default(), facts, seen: None, is_done: false }
     }
 
     /// Decodes the next jobs of CPUs that have no events left, on all threads.
@@ -69,7 +70,7 @@ impl<'a> Stream<'a> {
             }
             let numbered = self.joiner.take(part.piece, &self.reader.decoder, &mut self.facts);
             self.queues.push(*place, numbered.events.iter().map(|event| numbered.numbers.apply(*event)));
-            self.trace.release(job);
+            self.reader.container.release(job);
         }
         for &place in starving {
             if self.jobs.get(place).is_none_or(VecDeque::is_empty) {
@@ -80,7 +81,7 @@ impl<'a> Stream<'a> {
     }
 }
 
-impl EventSource for Stream<'_> {
+impl<'a, C: Container<'a>> EventSource for Stream<'a, C> {
     fn next_batch(&mut self) -> Result<Vec<Event>, TraceError> {
         loop {
             let starving = self.queues.starving();
@@ -88,13 +89,13 @@ impl EventSource for Stream<'_> {
                 self.feed(&starving);
             }
             let settled = self.queues.settled();
-            self.trace.file.check()?;
+            self.reader.container.check()?;
             if !settled.is_empty() || self.is_done {
                 return Ok(settled);
             }
             if self.queues.starving().is_empty() {
                 self.is_done = true;
-                self.facts.info = self.reader.info(self.seen);
+                self.facts.info = self.reader.container.info(self.seen);
                 self.reader.remark(&mut self.facts.accounting);
                 std::mem::take(&mut self.joiner).finish(&mut self.facts);
             }
