@@ -32,6 +32,8 @@ pub mod capture;
 pub mod error;
 pub mod event;
 pub mod eventformat;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod joining;
 pub mod kmem;
 pub mod mapped;

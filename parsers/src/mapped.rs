@@ -136,6 +136,14 @@ pub(crate) fn prefer_huge_pages<T>(memory: &mut [std::mem::MaybeUninit<T>]) {
     }
 }
 
+/// Makes room for `more` elements, as pushing them would, in huge pages if it is a lot.
+pub(crate) fn reserve_huge<T>(elements: &mut Vec<T>, more: usize) {
+    if elements.capacity() - elements.len() < more {
+        elements.reserve(more);
+        prefer_huge_pages(elements.spare_capacity_mut());
+    }
+}
+
 fn page_bytes() -> usize {
     // SAFETY: sysconf is async-signal-safe and has no preconditions.
     usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)

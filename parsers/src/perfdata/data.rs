@@ -14,6 +14,7 @@ use crate::error::TraceError;
 use crate::event;
 use crate::joining::{Joiner, Numbered};
 use crate::kmem::{Decoder, Piece};
+use crate::mapped::reserve_huge;
 use crate::parse::Endian;
 use crate::recording::{Accounting, CpuStream, Damage, Info, Loss, Pointers, Recording};
 
@@ -270,7 +271,8 @@ fn assemble(decoded: Vec<Decoded>, events: usize, decoder: &Decoder, accounting:
 
 /// The events of one CPU by time; those of equal time stay in the order of the file.
 fn in_order(pieces: &[Numbered], runs: Vec<Run>) -> Vec<event::Event> {
-    let mut events = Vec::with_capacity(runs.iter().map(|(_, range)| range.len()).sum());
+    let mut events = Vec::new();
+    reserve_huge(&mut events, runs.iter().map(|(_, range)| range.len()).sum());
     for (piece, range) in runs {
         if let Some(piece) = pieces.get(piece) {
             events.extend(piece.events.get(range).unwrap_or_default().iter().map(|event| piece.numbers.apply(*event)));
