@@ -14,6 +14,8 @@
 //! | `compare` | the same operations by several kernels |
 //! | `threads` | the concurrent engine: options, agreement with the exact one, Ctrl-C |
 //! | `siblings` | SLAB and SLOB |
+//! | `convert` | traces in columns, and the names of call sites |
+//! | `every_form` | one trace as trace.dat of both versions, as text, in columns |
 //! | `stream` | replay in batches, beside the replay of whole recordings |
 //! | `conservation` | allocations, frees and live objects, against a map from address to size |
 //! | `determinism` | the same bytes on every run and any number of threads |
@@ -27,7 +29,9 @@ mod captures;
 mod cli;
 mod compare;
 mod conservation;
+mod convert;
 mod determinism;
+mod every_form;
 mod fallback;
 mod formats;
 mod hashed;
