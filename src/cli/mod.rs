@@ -8,6 +8,7 @@
 //! | `prerequisites` | what a recording lacks, and the command that records it |
 //! | `progress` | bars on stderr |
 //! | `replay`, `verify`, `compare`, `fallback`, `info`, `bench` | one file or folder a command |
+//! | `record` | writes a capture of this machine |
 //! | `stream` | `replay` with `--stream` |
 //! | `threads` | `replay` with `--engine threads` |
 //! | `convert` | a replay's outcome to a report's input |
@@ -24,6 +25,7 @@ mod info;
 mod load;
 mod prerequisites;
 mod progress;
+mod record;
 mod replay;
 mod stream;
 mod threads;
@@ -55,6 +57,7 @@ pub fn main() -> ExitCode {
         Some(Command::Fallback(args)) => fallback::run(&args, cli.global),
         Some(Command::Info(args)) => info::run(&args),
         Some(Command::Bench(args)) => bench::run(&args, cli.global),
+        Some(Command::Record(args)) => record::run(&args),
         Some(Command::Replay(args)) => replay::run(&args.replay, &args.threads, cli.global),
         None => match cli.replay {
             Some(args) => replay::run(&args, &cli.threads, cli.global),

@@ -16,6 +16,7 @@
 //! | `siblings` | SLAB and SLOB |
 //! | `stream` | replay in batches, beside the replay of whole recordings |
 //! | `conservation` | allocations, frees and live objects, against a map from address to size |
+//! | `record` | recording, by the program and by its script |
 //! | `determinism` | the same bytes on every run and any number of threads |
 //!
 //! Expected figures come from the snapshots in the captures, from trace-cmd, or from arithmetic here.
@@ -32,6 +33,7 @@ mod fallback;
 mod formats;
 mod info;
 mod oracle;
+mod record;
 mod siblings;
 mod stream;
 mod support;
