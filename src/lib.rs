@@ -2,11 +2,12 @@
 //!
 //! See ARCHITECTURE.md for the map. In short, data flows one way:
 //! trace → [`slubreplay_parsers`] → [`prepare`] → [`replay`] (driving [`allocators`] on [`mem`]) →
-//! [`verify`], [`compare`] or a report.
+//! [`analyze`], [`verify`], [`compare`] or a report.
 
 #![deny(unsafe_code)]
 
 pub mod allocators;
+pub mod analyze;
 #[cfg(not(slub_loom))]
 pub mod bench;
 #[cfg(feature = "cli")]

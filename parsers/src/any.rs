@@ -9,6 +9,7 @@ use crate::perfdata::{self, PerfData};
 use crate::recording::Recording;
 use crate::ringdump::{self, RingDump};
 use crate::source::{self, Packing};
+use crate::store::{self, Store};
 use crate::stream::EventSource;
 use crate::text::{self, TextTrace};
 use crate::tracedat::{self, TraceDat};
@@ -26,12 +27,12 @@ enum Format {
     TraceDat(TraceDat),
     PerfData(PerfData),
     Text(TextTrace),
+    Store(Box<Store>),
     RingDump(RingDump),
 }
 
 /// What the first bytes of a trace can be, for messages.
-pub(crate) const FORMATS: &str =
-    "the trace.dat magic 17 08 44 `tracing`, the perf.data magic `PERFILE2`, or lines of ftrace, `trace-cmd report` or `perf script`";
+pub(crate) const FORMATS: &str = "the trace.dat magic 17 08 44 `tracing`, the perf.data magic `PERFILE2`, the Parquet magic `PAR1`, or lines of ftrace, `trace-cmd report` or `perf script`";
 
 impl AnyTrace {
     /// Opens a trace and reads its headers. Its content tells its format; its name says nothing. The trace may be packed
@@ -41,7 +42,7 @@ impl AnyTrace {
     /// # Errors
     ///
     /// If the file cannot be read or unpacked, is of no known format, or is refused by
-    /// [`TraceDat::open`], [`PerfData::open`], [`TextTrace::open`] or [`RingDump::open`].
+    /// [`TraceDat::open`], [`PerfData::open`], [`TextTrace::open`], [`Store::open`] or [`RingDump::open`].
     pub fn open(path: &Path) -> Result<Self, TraceError> {
         if ringdump::is_ring_dump(path) {
             return Ok(Self { format: Format::RingDump(RingDump::open(path)?), packing: None });
@@ -56,12 +57,13 @@ impl AnyTrace {
     ///
     /// # Errors
     ///
-    /// As [`TraceDat::decode`], [`PerfData::decode`], [`TextTrace::decode`] or [`RingDump::decode`].
+    /// As [`TraceDat::decode`], [`PerfData::decode`], [`TextTrace::decode`], [`Store::decode`] or [`RingDump::decode`].
     pub fn decode(&self, progress: &(dyn Fn(u64) + Sync)) -> Result<Recording, TraceError> {
         let mut recording = match &self.format {
             Format::TraceDat(trace) => trace.decode(progress),
             Format::PerfData(trace) => trace.decode(progress),
             Format::Text(trace) => trace.decode(progress),
+            Format::Store(trace) => trace.decode(progress),
             Format::RingDump(trace) => trace.decode(progress),
         }?;
         self.say_packing(&mut recording);
@@ -78,6 +80,7 @@ impl AnyTrace {
             Format::TraceDat(trace) => Box::new(trace.stream(progress)?),
             Format::PerfData(trace) => Box::new(trace.stream(progress)),
             Format::Text(trace) => Box::new(trace.stream(progress)),
+            Format::Store(trace) => Box::new(trace.stream(progress)),
             Format::RingDump(trace) => Box::new(trace.stream(progress)),
         })
     }
@@ -95,6 +98,7 @@ impl AnyTrace {
             Format::TraceDat(trace) => trace.data_bytes(),
             Format::PerfData(trace) => trace.data_bytes(),
             Format::Text(trace) => trace.data_bytes(),
+            Format::Store(trace) => trace.data_bytes(),
             Format::RingDump(trace) => trace.data_bytes(),
         }
     }
@@ -107,6 +111,9 @@ impl Format {
         }
         if perfdata::is_perf_data(&file) {
             return PerfData::read(file).map(Self::PerfData);
+        }
+        if store::is_store(&file) {
+            return Store::read(file).map(|store| Self::Store(Box::new(store)));
         }
         if text::is_text_trace(&file) {
             return TextTrace::read(file).map(Self::Text);
@@ -129,7 +136,7 @@ mod tests {
         std::fs::write(&path, "Dear diary: kmalloc\n").unwrap();
         let message = AnyTrace::open(&path).unwrap_err().to_string();
         assert!(message.ends_with(&format!("notes.txt: preamble, byte 0: expected {FORMATS}, found \"Dear diary: \"…")), "{message}");
-        for format in ["trace.dat", "perf.data", "ftrace", "trace-cmd report", "perf script"] {
+        for format in ["trace.dat", "perf.data", "Parquet", "ftrace", "trace-cmd report", "perf script"] {
             assert!(message.contains(format), "{message}");
         }
     }

@@ -8,6 +8,7 @@ use nom::error::context;
 use crate::error::{Fault, Problem};
 use crate::eventformat::{self, EventFormat, FieldKind};
 use crate::parse::{Cursor, Endian, Origin, cstr, u32, u64};
+use crate::tasks::{self, Tasks};
 
 /// What the shared blocks say.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +19,10 @@ pub(crate) struct Blocks {
     pub(crate) bad_formats: Vec<String>,
     /// More of them than are kept with their reason.
     pub(crate) bad_formats_beyond: u64,
+    /// Where in the file the text of the kernel's symbols is, if it is there in plain.
+    pub(crate) kallsyms: Option<std::ops::Range<usize>>,
+    /// Names of threads.
+    pub(crate) tasks: Tasks,
 }
 
 impl Blocks {
@@ -151,18 +156,30 @@ fn one_format(cursor: &mut Cursor<'_>, endian: Endian, system: &str, blocks: &mu
         .map_err(|fault| Fault { section: format!("{}, {}", at_size.fault("").section, fault.section).into(), ..fault })
 }
 
-/// A block preceded by its size, which is stepped over: kallsyms, printk formats (`u32`).
+/// KALLSYMS: its place is noted, the text is only read when names are asked for.
+pub(crate) fn kallsyms(cursor: &mut Cursor<'_>, endian: Endian, blocks: &mut Blocks) -> Result<(), Fault> {
+    cursor.enter("kallsyms");
+    let bytes = cursor.read(u32(endian))?;
+    let origin = cursor.origin();
+    cursor.take(u64::from(bytes), "text")?;
+    if let (Origin::File(start), 1..) = (origin, bytes) {
+        let start = usize::try_from(start).unwrap_or(usize::MAX);
+        blocks.kallsyms = Some(start..start.saturating_add(bytes as usize));
+    }
+    Ok(())
+}
+
+/// CMDLINES: names of threads.
+pub(crate) fn cmdlines(cursor: &mut Cursor<'_>, endian: Endian, blocks: &mut Blocks) -> Result<(), Fault> {
+    cursor.enter("command lines");
+    let bytes = cursor.read(u64(endian))?;
+    tasks::section(cursor, bytes, &mut blocks.tasks)
+}
+
+/// A block preceded by its size, which is stepped over: printk formats (`u32`).
 pub(crate) fn skip_sized_u32(cursor: &mut Cursor<'_>, endian: Endian, section: &'static str) -> Result<(), Fault> {
     cursor.enter(section);
     let bytes = cursor.read(u32(endian))?;
     cursor.take(u64::from(bytes), "text")?;
-    Ok(())
-}
-
-/// The same with a `u64` size: command lines.
-pub(crate) fn skip_sized_u64(cursor: &mut Cursor<'_>, endian: Endian, section: &'static str) -> Result<(), Fault> {
-    cursor.enter(section);
-    let bytes = cursor.read(u64(endian))?;
-    cursor.take(bytes, "text")?;
     Ok(())
 }

@@ -8,6 +8,9 @@ use rustc_hash::FxHashMap;
 use crate::event::{Alloc, AllocCall, Body, Context, Event, Free, FreeCall, MarkId, NameId, PageAlloc};
 use crate::eventformat::{EventFormat, Field, FieldKind};
 use crate::recording::Accounting;
+use usual::Usual;
+
+mod usual;
 
 /// Decodes records of one trace.
 #[derive(Debug, Clone)]
@@ -33,6 +36,8 @@ struct Slot {
 struct Plan {
     label: String,
     shape: Shape,
+    /// The shape is one that is read faster, as its fields are where they usually are.
+    usual: Option<Usual>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +94,7 @@ enum Shape {
     },
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TextSlot {
     DataLoc(u32),
     RelLoc(u32),
@@ -144,7 +149,8 @@ impl Decoder {
             if decoder.by_id.len() <= id {
                 decoder.by_id.resize(id + 1, 0);
             }
-            decoder.plans.push(Plan { label: format.name.clone(), shape });
+            let usual = Usual::of(&shape, format).filter(|_| !big_endian);
+            decoder.plans.push(Plan { label: format.name.clone(), shape, usual });
             let number = u16::try_from(decoder.plans.len()).unwrap_or(0);
             if let Some(entry) = decoder.by_id.get_mut(id) {
                 *entry = number;
@@ -162,7 +168,17 @@ impl Decoder {
     /// Decodes one record into `piece`.
     #[inline]
     pub(crate) fn record(&self, cpu: u16, time_ns: u64, payload: &[u8], piece: &mut Piece) {
-        let Some(id) = self.integer_at(payload, 0, 2) else {
+        if self.big_endian {
+            self.record_of::<true>(cpu, time_ns, payload, piece);
+        } else {
+            self.record_of::<false>(cpu, time_ns, payload, piece);
+        }
+    }
+
+    /// The byte order is that of the whole trace: known when this is compiled, no field has to ask.
+    #[inline]
+    fn record_of<const BIG: bool>(&self, cpu: u16, time_ns: u64, payload: &[u8], piece: &mut Piece) {
+        let Some(id) = integer_at::<BIG>(payload, 0, 2) else {
             *piece.unknown.entry(u16::MAX).or_default() += 1;
             return;
         };
@@ -179,120 +195,25 @@ impl Decoder {
         if let Some(count) = piece.counts.get_mut(index) {
             *count += 1;
         }
+        if !BIG
+            && let Some(usual) = plan.usual
+            && let Some((pid, context, body)) = usual.read(payload, piece)
+        {
+            piece.events.push(Event { time_ns, body, pid, cpu, context });
+            return;
+        }
         if matches!(plan.shape, Shape::Other) {
             return;
         }
-        let Some(body) = self.body(plan.shape, payload, piece) else {
+        let Some(body) = body::<BIG>(&plan.shape, payload, piece) else {
             if let Some(count) = piece.short.get_mut(index) {
                 *count += 1;
             }
             return;
         };
-        let pid = self.pid.and_then(|slot| self.slot(payload, slot)).unwrap_or(0) as i32;
-        let flags = self.flags.and_then(|slot| self.slot(payload, slot)).unwrap_or(0) as u8;
+        let pid = self.pid.and_then(|slot| at::<BIG>(payload, slot)).unwrap_or(0) as i32;
+        let flags = self.flags.and_then(|slot| at::<BIG>(payload, slot)).unwrap_or(0) as u8;
         piece.events.push(Event { time_ns, body, pid, cpu, context: Context(flags) });
-    }
-
-    #[inline]
-    fn body(&self, shape: Shape, payload: &[u8], piece: &mut Piece) -> Option<Body> {
-        let get = |slot: Slot| self.slot(payload, slot);
-        // An optional field is absent as a whole (no slot), never cut off: that is a short record.
-        let or = |slot: Option<Slot>, default: u64| slot.map_or(Some(default), get);
-        Some(match shape {
-            Shape::Other => return None,
-            Shape::Alloc { call, call_site, ptr, req, alloc, gfp, node, accounted, name } => Body::Alloc(Alloc {
-                call_site: or(call_site, 0)?,
-                ptr: valid_pointer(get(ptr)?, ptr.size),
-                bytes_req: get(req)?,
-                bytes_alloc: get(alloc)?,
-                gfp_flags: or(gfp, 0)? as u32,
-                node: or(node, u64::MAX)? as i32,
-                name: self.name(payload, name, piece)?,
-                call,
-                accounted: accounted.map(get).map(|value| value.map(|value| value != 0)).map_or(Some(None), |value| value.map(Some))?,
-            }),
-            Shape::Free { call, call_site, ptr, name } => {
-                Body::Free(Free { call_site: or(call_site, 0)?, ptr: get(ptr)?, name: self.name(payload, name, piece)?, call })
-            }
-            Shape::PageAlloc { pfn, order, gfp, migratetype } => Body::PageAlloc(PageAlloc {
-                pfn: Some(get(pfn)?).filter(|&frame| frame != all_ones(pfn.size) && frame != 0),
-                gfp_flags: or(gfp, 0)? as u32,
-                migratetype: or(migratetype, u64::MAX)? as i16,
-                order: narrow(get(order)?),
-            }),
-            Shape::PageFree { pfn, order } => Body::PageFree { pfn: get(pfn)?, order: narrow(get(order)?) },
-            Shape::PageFreeBatched { pfn } => Body::PageFreeBatched { pfn: get(pfn)? },
-            Shape::PagePcpuDrain { pfn, order, migratetype } => {
-                Body::PagePcpuDrain { pfn: get(pfn)?, order: narrow(get(order)?), migratetype: or(migratetype, u64::MAX)? as i16 }
-            }
-            Shape::PageExtFrag { pfn, alloc_order, fallback_order, alloc_migratetype, change_ownership } => Body::PageExtFrag {
-                pfn: get(pfn)?,
-                alloc_order: narrow(get(alloc_order)?),
-                fallback_order: narrow(get(fallback_order)?),
-                alloc_migratetype: or(alloc_migratetype, u64::MAX)? as i16,
-                change_ownership: or(change_ownership, 0)? != 0,
-            },
-            Shape::RcuFreeBulk { count } => Body::RcuFreeBulk { count: get(count)? },
-            Shape::Mark { text } => {
-                let text = String::from_utf8_lossy(self.text(payload, text)?).trim_end().to_owned();
-                let id = MarkId(u32::try_from(piece.marks.len()).ok()?);
-                piece.marks.push(text);
-                Body::Mark(id)
-            }
-        })
-    }
-
-    /// `Some(None)`: the event has no name field. `None`: the record is too short for it.
-    #[inline]
-    fn name(&self, payload: &[u8], slot: Option<TextSlot>, piece: &mut Piece) -> Option<Option<NameId>> {
-        match slot {
-            None => Some(None),
-            Some(slot) => self.text(payload, slot).map(|text| piece.names.number(text)),
-        }
-    }
-
-    #[inline]
-    fn slot(&self, payload: &[u8], slot: Slot) -> Option<u64> {
-        let value = self.integer_at(payload, slot.offset as usize, slot.size)?;
-        if !slot.signed || slot.size == 8 {
-            return Some(value);
-        }
-        let unused = 64 - 8 * u32::from(slot.size);
-        Some(((value << unused) as i64 >> unused) as u64)
-    }
-
-    #[inline]
-    fn integer_at(&self, payload: &[u8], offset: usize, size: u8) -> Option<u64> {
-        let rest = payload.get(offset..)?;
-        macro_rules! read {
-            ($int:ty) => {{
-                let raw = *rest.first_chunk::<{ size_of::<$int>() }>()?;
-                u64::from(if self.big_endian { <$int>::from_be_bytes(raw) } else { <$int>::from_le_bytes(raw) })
-            }};
-        }
-        Some(match size {
-            8 => read!(u64),
-            4 => read!(u32),
-            2 => read!(u16),
-            _ => u64::from(*rest.first()?),
-        })
-    }
-
-    /// A text field, cut at its first NUL.
-    #[inline]
-    fn text<'a>(&self, payload: &'a [u8], slot: TextSlot) -> Option<&'a [u8]> {
-        let located = |at: u32, base: usize| {
-            let word = self.integer_at(payload, at as usize, 4)?;
-            let (start, bytes) = ((word & 0xffff) as usize, (word >> 16) as usize);
-            payload.get(base.checked_add(start)?..)?.get(..bytes)
-        };
-        let bytes = match slot {
-            TextSlot::DataLoc(at) => located(at, 0)?,
-            TextSlot::RelLoc(at) => located(at, at as usize + 4)?,
-            TextSlot::Array(at, size) => payload.get(at as usize..)?.get(..size as usize)?,
-            TextSlot::Rest(at) => payload.get(at as usize..)?,
-        };
-        bytes.split(|&byte| byte == 0).next()
     }
 
     /// Moves a piece's counts into an account, by event name.
@@ -311,6 +232,108 @@ impl Decoder {
             *accounting.unknown_ids.entry(u32::from(id)).or_default() += count;
         }
     }
+}
+
+#[inline]
+fn body<const BIG: bool>(shape: &Shape, payload: &[u8], piece: &mut Piece) -> Option<Body> {
+    let get = |slot: Slot| at::<BIG>(payload, slot);
+    // An optional field is absent as a whole (no slot), never cut off: that is a short record.
+    let or = |slot: Option<Slot>, default: u64| slot.map_or(Some(default), get);
+    Some(match *shape {
+        Shape::Other => return None,
+        Shape::Alloc { call, call_site, ptr, req, alloc, gfp, node, accounted, name } => Body::Alloc(Alloc {
+            call_site: or(call_site, 0)?,
+            ptr: valid_pointer(get(ptr)?, ptr.size),
+            bytes_req: get(req)?,
+            bytes_alloc: get(alloc)?,
+            gfp_flags: or(gfp, 0)? as u32,
+            node: or(node, u64::MAX)? as i32,
+            name: name_at::<BIG>(payload, name, piece)?,
+            call,
+            accounted: accounted.map(get).map(|value| value.map(|value| value != 0)).map_or(Some(None), |value| value.map(Some))?,
+        }),
+        Shape::Free { call, call_site, ptr, name } => {
+            Body::Free(Free { call_site: or(call_site, 0)?, ptr: get(ptr)?, name: name_at::<BIG>(payload, name, piece)?, call })
+        }
+        Shape::PageAlloc { pfn, order, gfp, migratetype } => Body::PageAlloc(PageAlloc {
+            pfn: Some(get(pfn)?).filter(|&frame| frame != all_ones(pfn.size) && frame != 0),
+            gfp_flags: or(gfp, 0)? as u32,
+            migratetype: or(migratetype, u64::MAX)? as i16,
+            order: narrow(get(order)?),
+        }),
+        Shape::PageFree { pfn, order } => Body::PageFree { pfn: get(pfn)?, order: narrow(get(order)?) },
+        Shape::PageFreeBatched { pfn } => Body::PageFreeBatched { pfn: get(pfn)? },
+        Shape::PagePcpuDrain { pfn, order, migratetype } => {
+            Body::PagePcpuDrain { pfn: get(pfn)?, order: narrow(get(order)?), migratetype: or(migratetype, u64::MAX)? as i16 }
+        }
+        Shape::PageExtFrag { pfn, alloc_order, fallback_order, alloc_migratetype, change_ownership } => Body::PageExtFrag {
+            pfn: get(pfn)?,
+            alloc_order: narrow(get(alloc_order)?),
+            fallback_order: narrow(get(fallback_order)?),
+            alloc_migratetype: or(alloc_migratetype, u64::MAX)? as i16,
+            change_ownership: or(change_ownership, 0)? != 0,
+        },
+        Shape::RcuFreeBulk { count } => Body::RcuFreeBulk { count: get(count)? },
+        Shape::Mark { text } => {
+            let text = String::from_utf8_lossy(text_at::<BIG>(payload, text)?).trim_end().to_owned();
+            let id = MarkId(u32::try_from(piece.marks.len()).ok()?);
+            piece.marks.push(text);
+            Body::Mark(id)
+        }
+    })
+}
+
+/// `Some(None)`: the event has no name field. `None`: the record is too short for it.
+#[inline]
+fn name_at<const BIG: bool>(payload: &[u8], slot: Option<TextSlot>, piece: &mut Piece) -> Option<Option<NameId>> {
+    match slot {
+        None => Some(None),
+        Some(slot) => text_at::<BIG>(payload, slot).map(|text| piece.names.number(text)),
+    }
+}
+
+#[inline]
+fn at<const BIG: bool>(payload: &[u8], slot: Slot) -> Option<u64> {
+    let value = integer_at::<BIG>(payload, slot.offset as usize, slot.size)?;
+    if !slot.signed || slot.size == 8 {
+        return Some(value);
+    }
+    let unused = 64 - 8 * u32::from(slot.size);
+    Some(((value << unused) as i64 >> unused) as u64)
+}
+
+#[inline]
+fn integer_at<const BIG: bool>(payload: &[u8], offset: usize, size: u8) -> Option<u64> {
+    let rest = payload.get(offset..)?;
+    macro_rules! read {
+        ($int:ty) => {{
+            let raw = *rest.first_chunk::<{ size_of::<$int>() }>()?;
+            u64::from(if BIG { <$int>::from_be_bytes(raw) } else { <$int>::from_le_bytes(raw) })
+        }};
+    }
+    Some(match size {
+        8 => read!(u64),
+        4 => read!(u32),
+        2 => read!(u16),
+        _ => u64::from(*rest.first()?),
+    })
+}
+
+/// A text field, cut at its first NUL.
+#[inline]
+fn text_at<const BIG: bool>(payload: &[u8], slot: TextSlot) -> Option<&[u8]> {
+    let located = |at: u32, base: usize| {
+        let word = integer_at::<BIG>(payload, at as usize, 4)?;
+        let (start, bytes) = ((word & 0xffff) as usize, (word >> 16) as usize);
+        payload.get(base.checked_add(start)?..)?.get(..bytes)
+    };
+    let bytes = match slot {
+        TextSlot::DataLoc(at) => located(at, 0)?,
+        TextSlot::RelLoc(at) => located(at, at as usize + 4)?,
+        TextSlot::Array(at, size) => payload.get(at as usize..)?.get(..size as usize)?,
+        TextSlot::Rest(at) => payload.get(at as usize..)?,
+    };
+    bytes.get(..memchr::memchr(0, bytes).unwrap_or(bytes.len()))
 }
 
 /// An order; what does not fit is as impossible as 255.
@@ -406,6 +429,8 @@ fn shape(format: &EventFormat, absent: &mut Vec<String>) -> Option<Shape> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::eventformat;
 
@@ -494,5 +519,43 @@ mod tests {
         decoder.record(0, 1, &[0, 5, 0, 0, 0, 0, 0, 42, 0xc0, 0, 1, 2, 0xc1, 0, 0, 16], &mut piece);
         let free = Free { call_site: 0xc000_0102, ptr: 0xc100_0010, name: None, call: FreeCall::Kfree };
         assert_eq!(piece.events, [Event { time_ns: 1, body: Body::Free(free), pid: 42, cpu: 0, context: Context(0) }]);
+    }
+
+    /// Formats of kernels since 6.1, whose events are read by constant offsets.
+    fn usual_formats() -> Vec<EventFormat> {
+        let sizes = [("unsigned long call_site", 8, 8), ("const void * ptr", 16, 8)];
+        let alloc = [("size_t bytes_req", 24, 8), ("size_t bytes_alloc", 32, 8), ("unsigned long gfp_flags", 40, 8), ("int node", 48, 4)];
+        let flags = ("unsigned char common_flags", 2, 1);
+        let common = [COMMON[0], flags, COMMON[2]];
+        vec![
+            format("kmalloc", 1, &[&common[..], &sizes, &alloc].concat()),
+            format("kmem_cache_alloc", 2, &[&common[..], &sizes, &alloc, &[("bool accounted", 52, 1)]].concat()),
+            format("kfree", 3, &[&common[..], &sizes].concat()),
+            format("kmem_cache_free", 4, &[&common[..], &sizes, &[("__data_loc char[] name", 24, 4)]].concat()),
+        ]
+    }
+
+    proptest! {
+        /// Whatever is in a record, and however short it is, constant offsets read what the format's fields say.
+        #[test]
+        fn usual_records_read_as_by_their_fields(
+            id in 1_u8..5, mut payload in proptest::collection::vec(any::<u8>(), 2..72), name in proptest::option::of(0_u8..40)
+        ) {
+            (payload[0], payload[1]) = (id, 0);
+            if let (Some(name), Some(place)) = (name, payload.get_mut(24..28)) {
+                place.copy_from_slice(&[28, 0, name, 0]);
+            }
+            let fast = Decoder::new(&usual_formats(), false);
+            prop_assert!(fast.plans.iter().all(|plan| plan.usual.is_some()));
+            let mut slow = fast.clone();
+            slow.plans.iter_mut().for_each(|plan| plan.usual = None);
+            let [expected, found] = [&slow, &fast].map(|decoder| {
+                let mut piece = Piece::default();
+                decoder.record(3, 55, &payload, &mut piece);
+                piece
+            });
+            prop_assert_eq!(&found.events, &expected.events);
+            prop_assert_eq!((&found.names.names, &found.counts, &found.short), (&expected.names.names, &expected.counts, &expected.short));
+        }
     }
 }

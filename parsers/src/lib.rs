@@ -9,6 +9,8 @@
 //! | [`tracedat`] | trace-cmd files, versions 6 and 7 |
 //! | [`perfdata`] | perf files, from a file or a pipe, plain or compressed |
 //! | [`text`] | text of the kernel's `trace` file, `trace-cmd report` and `perf script` |
+//! | [`store`] | traces in columns: Parquet files |
+//! | [`symbols`] | names of call sites, by the text of `/proc/kallsyms` |
 //! | [`ringdump`] | directories of raw ring-buffer pages, as tracefs gives them |
 //! | [`AnyTrace`] | a trace of any format, told by its first bytes; from a file or a pipe, packed or not |
 //! | [`eventformat`] | the text that describes an event's fields |
@@ -30,6 +32,8 @@ pub mod capture;
 pub mod error;
 pub mod event;
 pub mod eventformat;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod joining;
 pub mod kmem;
 pub mod mapped;
@@ -40,8 +44,11 @@ pub mod recording;
 pub mod ring;
 pub mod ringdump;
 mod source;
+pub mod store;
 pub mod stream;
 mod subbuffers;
+pub mod symbols;
+mod tasks;
 pub mod text;
 pub mod tracedat;
 

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::{Event, MarkId, NameId};
 use crate::merge::Merge;
+use crate::symbols::Kallsyms;
 
 /// A decoded trace: one stream of events per CPU, and an account of what could not be used.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +22,10 @@ pub struct Recording {
     /// Symbols that stand for call sites in a trace in text: the call site `n`, from 1, is the symbol `n - 1` here. Greater
     /// ones are addresses.
     pub sites: Vec<String>,
+    /// The kernel's symbols, to name call sites that are addresses, where the trace carries them.
+    pub symbols: Kallsyms,
+    /// Names of threads by number, where the trace has them: the last of each.
+    pub tasks: BTreeMap<i32, String>,
     /// What was read, lost and skipped.
     pub accounting: Accounting,
 }
@@ -49,6 +56,16 @@ impl Recording {
         self.sites.get(index).map(String::as_str)
     }
 
+    /// What a call site is called: as the trace in text has it, else by the kernel's symbols, else its address.
+    #[must_use]
+    pub fn site_name(&self, call_site: u64) -> String {
+        if let Some(site) = self.site(call_site) {
+            return site.to_owned();
+        }
+        let resolved = self.symbols.get().ok().and_then(|symbols| symbols.resolve(call_site));
+        resolved.map_or_else(|| format!("{call_site:#x}"), |resolved| resolved.to_string())
+    }
+
     /// The marker text behind an id.
     #[must_use]
     pub fn mark(&self, id: MarkId) -> &str {
@@ -66,7 +83,8 @@ pub struct CpuStream {
 }
 
 /// What a trace says of itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Info {
     /// Format and version, such as `trace.dat v7 (zstd)` or `perf.data (zstd)`.
     pub format: String,
@@ -97,7 +115,8 @@ pub struct Info {
 }
 
 /// What a trace has for pointers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Pointers {
     /// Addresses.
     Real,
@@ -109,7 +128,8 @@ pub enum Pointers {
 }
 
 /// What was read from a trace, and what could not be used.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Accounting {
     /// Records by event name, as the kernel spells it.
     pub events: BTreeMap<String, u64>,
@@ -183,7 +203,7 @@ impl Accounting {
 }
 
 /// Events that a CPU's ring buffer lost just before a moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     /// CPU whose events were lost.
     pub cpu: u16,
@@ -195,7 +215,7 @@ pub struct Loss {
 }
 
 /// A damaged piece of a trace.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damage {
     /// CPU whose data is concerned; 0 where the data of all CPUs is one piece (perf.data).
     pub cpu: u16,

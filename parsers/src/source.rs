@@ -17,6 +17,14 @@ pub const STDIN: &str = "-";
 /// Bytes that are read at a time.
 const STEP_BYTES: usize = 256 << 10;
 
+/// A packed trace may grow to this multiple of its size, and by [`GROWTH_BYTES`]. Traces grow 5 to 60 times; what grows without measure
+/// was made to fill the disk.
+const GROWTH: u64 = 1024;
+const GROWTH_BYTES: u64 = 256 << 20;
+
+/// Memory that unpacking xz may take: its highest preset takes an eighth of it.
+const XZ_BYTES: u64 = 512 << 20;
+
 /// How a trace is packed, by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Packing {
@@ -45,7 +53,10 @@ impl Packing {
         Ok(match self {
             Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(packed)),
             Self::Zstd => Box::new(zstd::stream::read::Decoder::new(packed)?),
-            Self::Xz => Box::new(liblzma::read::XzDecoder::new_multi_decoder(packed)),
+            Self::Xz => {
+                let decoder = liblzma::stream::Stream::new_stream_decoder(XZ_BYTES, liblzma::stream::CONCATENATED)?;
+                Box::new(liblzma::read::XzDecoder::new_stream(packed, decoder))
+            }
         })
     }
 }
@@ -61,7 +72,7 @@ pub(crate) struct Source {
 ///
 /// # Errors
 ///
-/// If it cannot be read or unpacked, is a directory, or is packed twice.
+/// If it cannot be read or unpacked, grows beyond all measure, is a directory, or is packed twice.
 pub(crate) fn open(path: &Path) -> Result<Source, TraceError> {
     let file = if path == Path::new(STDIN) {
         MappedFile::of(spool(io::stdin().lock(), path, "cannot read standard input")?, path)?
@@ -71,11 +82,16 @@ pub(crate) fn open(path: &Path) -> Result<Source, TraceError> {
     } else {
         MappedFile::open(path)?
     };
+    unpacked(file)
+}
+
+/// Unpacks what is packed.
+pub(crate) fn unpacked(file: MappedFile) -> Result<Source, TraceError> {
     let Some(packing) = Packing::of(&file) else { return Ok(Source { file, packing: None }) };
     let unpacked = unpack(&file, packing)?;
     if let Some(again) = Packing::of(&unpacked) {
         let what = format!("packed with {} inside {}; unpack it once before", again.name(), packing.name());
-        return Err(TraceError::Unsupported { path: path.to_owned(), what });
+        return Err(TraceError::Unsupported { path: file.path().to_owned(), what });
     }
     Ok(Source { file: unpacked, packing: Some(packing) })
 }
@@ -87,7 +103,8 @@ fn is_stream(path: &Path) -> bool {
 
 fn unpack(file: &MappedFile, packing: Packing) -> Result<MappedFile, TraceError> {
     let mut packed = Counting { bytes: file, read: 0 };
-    let unpacked = packing.reader(&mut packed).map_err(Copy::Reading).and_then(copy);
+    let most = (file.len() as u64).saturating_mul(GROWTH).saturating_add(GROWTH_BYTES);
+    let unpacked = packing.reader(&mut packed).map_err(Copy::Reading).and_then(|reader| copy(reader, most));
     let at = packed.read;
     file.check()?;
     match unpacked {
@@ -100,6 +117,10 @@ fn unpack(file: &MappedFile, packing: Packing) -> Result<MappedFile, TraceError>
                 found: format!("data that does not decompress ({error})"),
             };
             Err(TraceError::malformed(file.path(), fault))
+        }
+        Err(Copy::TooMuch) => {
+            let what = format!("packed with {}, it grows to more than {most} bytes; unpack it before", packing.name());
+            Err(TraceError::Unsupported { path: file.path().to_owned(), what })
         }
         Err(Copy::Writing(error)) => Err(no_room(error)),
     }
@@ -120,22 +141,26 @@ impl Read for Counting<'_> {
 }
 
 fn spool(from: impl Read, path: &Path, action: &'static str) -> Result<File, TraceError> {
-    copy(BufReader::with_capacity(STEP_BYTES, from)).map_err(|error| match error {
+    copy(BufReader::with_capacity(STEP_BYTES, from), u64::MAX).map_err(|error| match error {
         Copy::Reading(error) => TraceError::io(path, action, error),
+        Copy::TooMuch => no_room(io::ErrorKind::FileTooLarge.into()),
         Copy::Writing(error) => no_room(error),
     })
 }
 
-/// Which side of a copy failed.
+/// Why a copy failed.
 enum Copy {
+    /// There is more of it than is wanted.
+    TooMuch,
     Reading(io::Error),
     Writing(io::Error),
 }
 
-/// Copies all there is into a temporary file.
-fn copy(mut from: impl Read) -> Result<File, Copy> {
+/// Copies all there is, `most` bytes at most, into a temporary file.
+fn copy(mut from: impl Read, most: u64) -> Result<File, Copy> {
     let mut to = BufWriter::new(tempfile::tempfile().map_err(Copy::Writing)?);
     let mut step = vec![0; STEP_BYTES];
+    let mut copied = 0;
     loop {
         let read = match from.read(&mut step) {
             Ok(0) => break,
@@ -143,6 +168,10 @@ fn copy(mut from: impl Read) -> Result<File, Copy> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(Copy::Reading(error)),
         };
+        copied += read as u64;
+        if copied > most {
+            return Err(Copy::TooMuch);
+        }
         to.write_all(step.get(..read).unwrap_or_default()).map_err(Copy::Writing)?;
     }
     let mut file = to.into_inner().map_err(|error| Copy::Writing(error.into_error()))?;
@@ -210,6 +239,19 @@ mod tests {
             let message = opened(magic).unwrap_err().to_string();
             assert!(message.contains("does not decompress"), "{message}");
         }
+    }
+
+    /// A frame of one repeated block: 32 KiB for each of its bytes.
+    #[test]
+    fn what_grows_without_measure_is_refused() {
+        let block = [&(128_u32 << 10 << 3 | 1 << 1).to_le_bytes()[..3], b"x"].concat();
+        let last = [&(128_u32 << 10 << 3 | 1 << 1 | 1).to_le_bytes()[..3], b"x"].concat();
+        let bomb = |blocks: usize| [&b"\x28\xb5\x2f\xfd\x00\x58"[..], &block.repeat(blocks - 1), &last].concat();
+        assert_eq!(opened(&bomb(16)).unwrap().file.len(), (16 * 128) << 10, "it is a frame");
+        let blocks = 1 + (GROWTH_BYTES + GROWTH * 16_384) as usize / (128 << 10);
+        assert!(4 * blocks < 16_384);
+        let message = opened(&bomb(blocks)).unwrap_err().to_string();
+        assert!(message.contains("packed with zstd, it grows to more than"), "{message}");
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let elapsed = started.elapsed();
     let options = text::TextOptions { unicode: true, ..Default::default() };
     let mut out = stdout().lock();
-    write!(out, "{}", text::render(&input, &options))?;
+    write!(out, "{}", text::render(&input, None, &options))?;
     writeln!(out, "\n{} files in {} after {elapsed:?}", written.len(), dir.display())?;
     Ok(())
 }

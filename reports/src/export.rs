@@ -1,5 +1,6 @@
 //! Writes the tables and charts of a replay into a folder.
 
+pub mod analysis;
 pub mod pages;
 pub mod threads;
 

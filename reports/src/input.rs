@@ -2,6 +2,7 @@
 //!
 //! Nothing here depends on a trace format, an allocator or polars.
 
+pub mod analysis;
 pub mod pages;
 pub mod threads;
 

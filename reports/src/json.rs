@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::input::analysis::AnalysisInput;
 use crate::input::{CacheFigures, CounterFigure, ReportInput, RunFacts};
 
 /// Version of the layout below; grows when a field changes its meaning or goes away.
@@ -16,19 +17,32 @@ const FORMAT_VERSION: u32 = 1;
 /// Its fields are `format_version`, `run`, `caches` (an array, with the derived ratios and each
 /// cache's `counters`), `ledger` and `sizing_differences`. A counter is an object with its `total`
 /// and its value `per_cpu`. The timeline, by far the largest part, is left to the tables; `run`
-/// says under `timeline_moments` how many moments it has.
+/// says under `timeline_moments` how many moments it has. With an analysis there is a field `analysis` with its findings, but for what is
+/// at every moment.
 #[must_use]
-pub fn to_json(input: &ReportInput) -> Value {
+pub fn to_json(input: &ReportInput, analysis: Option<&AnalysisInput>) -> Value {
     let mut counters = counters_by_cache(input);
     let caches: Vec<Value> =
         input.caches.iter().enumerate().map(|(index, figures)| cache(figures, counters.remove(&index).unwrap_or_default())).collect();
-    json!({
+    let mut value = json!({
         "format_version": FORMAT_VERSION,
         "run": run(&input.run, input.timeline.time_ns.len()),
         "caches": caches,
         "ledger": input.ledger,
         "sizing_differences": input.sizing_differences,
-    })
+    });
+    if let Some(found) = analysis {
+        value["analysis"] = json!({
+            "verdicts": found.verdicts,
+            "pins": found.pins,
+            "sites": found.sites,
+            "threads": found.threads,
+            "lifetimes": found.lifetimes,
+            "remote_frees": found.remote_frees,
+            "callers": found.callers,
+        });
+    }
+    value
 }
 
 fn run(run: &RunFacts, moments: usize) -> Value {
@@ -74,14 +88,14 @@ mod tests {
 
     #[test]
     fn counters_have_totals_and_cpus() {
-        let value = to_json(&testdata::small());
+        let value = to_json(&testdata::small(), None);
         assert_eq!(value["caches"][0]["counters"], json!({ "alloc_fastpath": { "total": 80, "per_cpu": { "0": 50, "1": 30 } } }));
         assert_eq!(value["caches"][2]["counters"], json!({}));
     }
 
     #[test]
     fn caches_carry_derived_figures() {
-        let value = to_json(&testdata::small());
+        let value = to_json(&testdata::small(), None);
         let cache = &value["caches"][0];
         assert_eq!(cache["name"], "kmalloc-64");
         assert_eq!(cache["live_bytes_end"], 640); // 10 * 64
@@ -92,7 +106,7 @@ mod tests {
 
     #[test]
     fn run_facts_without_the_timeline() {
-        let value = to_json(&testdata::small());
+        let value = to_json(&testdata::small(), None);
         assert_eq!(value["run"]["events"], json!({ "kmalloc": 1100, "kfree": 90 }));
         assert_eq!(value["run"]["timeline_moments"], 3);
         assert_eq!(value["ledger"][1]["class"], "inferred");
@@ -102,7 +116,7 @@ mod tests {
 
     #[test]
     fn empty_input_keeps_its_fields() {
-        let value = to_json(&testdata::empty());
+        let value = to_json(&testdata::empty(), None);
         assert_eq!(value["caches"], json!([]));
         assert_eq!(value["run"]["events"], json!({}));
     }

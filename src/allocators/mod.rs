@@ -3,6 +3,7 @@
 //! They know nothing of traces: whoever drives them says which CPU does what, and gets counters and
 //! gauges under the kernel's own names. [`Allocator`] is the set of verbs that all of them have.
 
+mod census;
 pub mod concurrent;
 mod kind;
 mod model;
@@ -15,6 +16,7 @@ mod state;
 mod topology;
 mod violation;
 
+pub use census::{SlabFacts, SlabPlace};
 pub use kind::AllocatorKind;
 pub use model::Allocator;
 pub use object::{Object, ObjectIndex, SlabId};

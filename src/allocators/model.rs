@@ -1,7 +1,7 @@
 //! What every allocator can be asked to do.
 
 use super::slub::{AllocRequest, Cache, Seed};
-use super::{CacheState, Object, SlabId, Violation};
+use super::{CacheState, Object, SlabFacts, SlabId, Violation};
 use crate::mem::PageSource;
 
 /// All caches of a kernel, by their numbers.
@@ -63,6 +63,9 @@ pub trait Allocator: Clone {
     fn slub(&self) -> &[Cache] {
         &[]
     }
+
+    /// Shows every slab of a cache, by number; none if the allocator's slabs are of no cache (SLOB).
+    fn each_slab(&self, _cache: usize, _visit: &mut dyn FnMut(SlabFacts)) {}
 
     /// Slabs in existence.
     fn slab_count(&self, cache: usize) -> u64;

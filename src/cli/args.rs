@@ -34,6 +34,8 @@ Examples:
   slubreplay fallback trace.dat --out report/      order fallback and fragmentation, by trace and by model
   slubreplay record -o capture -- make -j4         record this machine while a command runs
   slubreplay info trace.dat --format json          what a trace holds
+  slubreplay info trace.dat --sites 20             and from where most is allocated and freed
+  slubreplay convert trace.dat trace.parquet       keep a trace in columns, for slubreplay and other programs
   slubreplay bench --threads 1,2                   what allocating and freeing costs";
 
 /// Replay recorded Linux slab allocations through a faithful model of the kernel's allocator
@@ -64,6 +66,8 @@ pub(super) enum Command {
     Info(InfoArgs),
     /// Record a capture of this machine, or print a script that does
     Record(RecordArgs),
+    /// Write a trace as a Parquet file, which is read like any other trace, and by other programs
+    Convert(ConvertArgs),
     /// Measure what an allocation and its free cost: the models on real threads, beside other allocators
     Bench(BenchArgs),
 }
@@ -119,6 +123,9 @@ pub(super) struct ReplayArgs {
     /// Check the conservation laws of the model while replaying (slow)
     #[arg(long)]
     pub(super) check: bool,
+    /// Name call sites by this copy of /proc/kallsyms, made as root in the same boot as the trace [default: what trace or capture carry]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) kallsyms: Option<PathBuf>,
     /// Replay in batches, for traces larger than memory: twice through the trace, without what needs all of it at once
     #[arg(long, conflicts_with = "pages")]
     pub(super) stream: bool,
@@ -300,6 +307,23 @@ pub(super) struct InfoArgs {
     /// Form of the result on stdout
     #[arg(long, value_enum, default_value_t = InfoFormat::Text)]
     pub(super) format: InfoFormat,
+    /// List the N call sites with the most events
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) sites: Option<u32>,
+    /// Name call sites by this copy of /proc/kallsyms, made as root in the same boot as the trace [default: what the trace carries]
+    #[arg(long, value_name = "FILE", requires = "sites", value_hint = ValueHint::FilePath)]
+    pub(super) kallsyms: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = EXIT_STATUS)]
+pub(super) struct ConvertArgs {
+    /// A trace of any format, or a capture directory, of which the trace is taken
+    #[arg(value_name = "TRACE|CAPTURE", value_hint = ValueHint::AnyPath)]
+    pub(super) trace: PathBuf,
+    /// The Parquet file to write; one that is there is replaced, any other file is not
+    #[arg(value_name = "OUT.parquet", value_hint = ValueHint::FilePath)]
+    pub(super) out: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,5 +1,6 @@
 //! A replay's outcome to a report's input: the one place that sees both.
 
+mod analysis;
 mod threads;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use crate::allocators::slub::Counter;
 use crate::prepare::PlannedCache;
 use crate::replay::{self, CacheOutcome, Outcome, TimelineSample};
 
+pub(super) use analysis::analysis_input;
 pub(super) use threads::threads_input;
 
 pub(super) fn report_input(path: &Path, loaded: &Loaded, outcome: &Outcome, timeline: &replay::Timeline) -> ReportInput {

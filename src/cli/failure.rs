@@ -112,7 +112,8 @@ impl From<TraceError> for Failure {
                 Some("record again and let trace-cmd or perf end by itself (Ctrl-C once, then wait)".to_owned())
             }
             TraceError::Unsupported { what, .. } if what.starts_with("not a capture") => Some(
-                "a capture directory holds trace.dat, perf.data or a folder ring, and slab.before and slab.after for verify".to_owned(),
+                "a capture directory holds trace.dat, perf.data, trace.parquet, trace.txt or a folder ring, and slab.before and slab.after for verify"
+                    .to_owned(),
             ),
             TraceError::Shrank { .. } => Some("wait until whatever writes the file has finished".to_owned()),
             _ => None,

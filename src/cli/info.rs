@@ -5,16 +5,32 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 use slubreplay_parsers::recording::Recording;
+use slubreplay_parsers::symbols::Symbols;
 
 use super::args::{InfoArgs, InfoFormat};
 use super::failure::Failure;
+use super::sites::Sites;
 use super::{load, prerequisites, print};
 
 pub(super) fn run(args: &InfoArgs) -> Result<ExitCode, Failure> {
-    let recording = load::read(&args.file)?.recording;
+    let symbols = args.kallsyms.as_deref().map(Symbols::read).transpose()?;
+    let mut recording = load::read(&args.file)?.recording;
+    let is_given = symbols.is_some();
+    if let Some(symbols) = symbols {
+        recording.symbols = symbols.into();
+    }
+    let sites = args.sites.map(|count| Sites::of(&recording, count as usize, is_given));
     let shown = match args.format {
-        InfoFormat::Json => format!("{:#}\n", as_json(&recording)),
-        InfoFormat::Text => as_text(&args.file.display().to_string(), &recording),
+        InfoFormat::Json => {
+            let mut value = as_json(&recording);
+            if let Some(sites) = &sites {
+                value["call_sites"] = sites.as_json();
+            }
+            format!("{value:#}\n")
+        }
+        InfoFormat::Text => {
+            as_text(&args.file.display().to_string(), &recording) + &sites.as_ref().map_or_else(String::new, Sites::as_text)
+        }
     };
     print(&shown)?;
     Ok(ExitCode::SUCCESS)

@@ -5,12 +5,14 @@ use std::path::Path;
 use slubreplay_parsers::AnyTrace;
 use slubreplay_parsers::capture::{Capture, SlabSnapshot, SlabinfoFile};
 use slubreplay_parsers::recording::Recording;
+use slubreplay_parsers::symbols::Symbols;
 
 use super::args::PageChoice;
 use super::failure::Failure;
 use super::prerequisites;
 use super::progress::Stage;
 use crate::allocators::AllocatorKind;
+use crate::analyze::callers::{Caller, callers};
 use crate::compare::{is_recorded, retarget};
 use crate::fallback::{Memory, PageMachine, Question, owners};
 use crate::mem::buddy::Placement;
@@ -32,14 +34,27 @@ pub(super) fn read(path: &Path) -> Result<Input, Failure> {
     let capture = if path.is_dir() { Some(Capture::open(path)?) } else { None };
     let trace = AnyTrace::open(capture.as_ref().map_or(path, |capture| &capture.trace))?;
     let stage = Stage::bytes("decoding", trace.data_bytes());
-    let recording = trace.decode(&|bytes| stage.add(bytes))?;
+    let mut recording = trace.decode(&|bytes| stage.add(bytes))?;
+    name_sites(&mut recording, capture.as_ref())?;
     Ok(Input { capture, recording })
+}
+
+/// Takes the kernel's symbols from the capture, where the trace has none.
+fn name_sites(recording: &mut Recording, capture: Option<&Capture>) -> Result<(), Failure> {
+    let file = capture.map(|capture| capture.dir.join("kallsyms")).filter(|file| file.is_file());
+    if let Some(file) = file
+        && recording.symbols.get().is_err()
+    {
+        recording.symbols = Symbols::read(&file)?.into();
+    }
+    Ok(())
 }
 
 /// Turns a trace into operations; the decoded events are dropped.
 pub(super) fn plan(input: Input, wishes: Wishes, path: &Path) -> Result<Loaded, Failure> {
     let Input { capture, mut recording } = input;
     require_slab_events(&recording, path)?;
+    let callers = callers(&recording);
     let allocator = Setting::recorded_allocator(&recording, capture.as_ref());
     let slabinfo = slabinfo(capture.as_ref(), allocator);
     let snapshots = match &capture {
@@ -60,7 +75,7 @@ pub(super) fn plan(input: Input, wishes: Wishes, path: &Path) -> Result<Loaded, 
     }
     let plan = prepare_for(&wishes, &recording, capture.as_ref(), snapshots, &mut setting);
     let facts = Recording { streams: Vec::new(), ..recording };
-    Ok(Loaded { capture, facts, setting, plan })
+    Ok(Loaded { capture, facts, setting, plan, callers })
 }
 
 /// A trace without slab events is most likely recorded wrongly.
@@ -131,6 +146,8 @@ pub(super) struct Loaded {
     pub(super) facts: Recording,
     pub(super) setting: Setting,
     pub(super) plan: Plan,
+    /// Call sites that allocate, as the events have them; none of a trace that was replayed in batches.
+    pub(super) callers: Vec<Caller>,
 }
 
 impl Loaded {
@@ -147,22 +164,13 @@ impl Loaded {
         pause_at: Vec<usize>,
         observer: &mut dyn Observer,
     ) -> Result<(Outcome, Timeline), Failure> {
-        let setup = Setup { samples, pause_at, check_every, ..self.setting.setup() };
-        let pages = RecordedPages::new(self.plan.recorded_slabs.iter().cloned());
-        self.replay_from(&setup, pages, observer)
+        self.replay_on(PageChoice::Recorded, Setup { samples, pause_at, check_every, ..self.setting.setup() }, observer)
     }
 
-    /// The same without pauses, with pages from where the user wants them.
-    pub(super) fn replay_on(
-        &self,
-        pages: PageChoice,
-        samples: u32,
-        check_every: u64,
-        observer: &mut dyn Observer,
-    ) -> Result<(Outcome, Timeline), Failure> {
-        let setup = Setup { samples, check_every, ..self.setting.setup() };
+    /// Replays the plan as `setup` says, with pages from where the user wants them.
+    pub(super) fn replay_on(&self, pages: PageChoice, setup: Setup, observer: &mut dyn Observer) -> Result<(Outcome, Timeline), Failure> {
         match pages {
-            PageChoice::Recorded => self.replay(samples, check_every, observer),
+            PageChoice::Recorded => self.replay_from(&setup, RecordedPages::new(self.plan.recorded_slabs.iter().cloned()), observer),
             PageChoice::Unlimited => self.replay_from(&setup, UnlimitedPages::default(), observer),
             PageChoice::Model => {
                 let capture = self.capture.as_ref();

@@ -9,6 +9,8 @@
 //! | `progress` | bars on stderr |
 //! | `replay`, `verify`, `compare`, `fallback`, `info`, `bench` | one file or folder a command |
 //! | `record` | writes a capture of this machine |
+//! | `sites` | the busiest call sites, for `info` |
+//! | `store` | `convert`: a trace to a Parquet file |
 //! | `stream` | `replay` with `--stream` |
 //! | `threads` | `replay` with `--engine threads` |
 //! | `convert` | a replay's outcome to a report's input |
@@ -27,6 +29,8 @@ mod prerequisites;
 mod progress;
 mod record;
 mod replay;
+mod sites;
+mod store;
 mod stream;
 mod threads;
 mod verify;
@@ -56,6 +60,7 @@ pub fn main() -> ExitCode {
         Some(Command::Compare(args)) => compare::run(&args, cli.global),
         Some(Command::Fallback(args)) => fallback::run(&args, cli.global),
         Some(Command::Info(args)) => info::run(&args),
+        Some(Command::Convert(args)) => store::run(&args),
         Some(Command::Bench(args)) => bench::run(&args, cli.global),
         Some(Command::Record(args)) => record::run(&args),
         Some(Command::Replay(args)) => replay::run(&args.replay, &args.threads, cli.global),

@@ -1,9 +1,13 @@
 //! What a recording lacks for a good replay, and the command that records it.
 
-use slubreplay_parsers::recording::Recording;
+use slubreplay_parsers::recording::{Pointers, Recording};
 
 /// Records everything that a replay makes use of.
 pub(super) const RECORD: &str = "`slubreplay record -o DIR -- COMMAND`, or `trace-cmd record -C global -e kmem COMMAND`";
+
+/// How to get at addresses where the kernel prints hashes of them.
+const HASHED_REMEDY: &str = "record a trace.dat with `slubreplay record` or `trace-cmd record`, or a perf.data, which have addresses; text has \
+     them from kernels booted with no_hash_pointers (5.12), or with `0` in the trace option options/hash-ptr (5.15)";
 
 /// Notes on what is missing, each with what to record instead.
 pub(super) fn missing(facts: &Recording) -> Vec<String> {
@@ -32,6 +36,14 @@ pub(super) fn missing(facts: &Recording) -> Vec<String> {
         let remedy = format!("add the events kmem:mm_page_alloc and kmem:mm_page_free, or record with {RECORD}");
         lacks("no page events were recorded", "which slabs were made during the trace, and of which order, is not known", &remedy);
     }
+    if facts.info.pointers == Pointers::Hashed {
+        lacks(
+            "the trace has hashes for pointers",
+            "objects are told apart, but nothing goes by where they were: no slab agreement, no slabs from before the trace, no \
+             untraced operations by addresses",
+            HASHED_REMEDY,
+        );
+    }
     if has(&["kmem_cache_alloc", "kmem_cache_alloc_node"]) && facts.names.is_empty() {
         let remedy = "keep a copy of /sys/kernel/slab with the trace, as `slubreplay record` does";
         lacks("no event names a cache (kernels before 5.12 have no names)", "caches are told by the sizes of their objects", remedy);
@@ -56,6 +68,19 @@ mod tests {
         assert!(notes(&ALL, &["dentry"]).is_empty());
         // Up to 6.0 allocations with a node have events of their own.
         assert!(notes(&["kmalloc_node", "kfree", "kmem_cache_alloc_node", "kmem_cache_free", "mm_page_alloc"], &["dentry"]).is_empty());
+    }
+
+    #[test]
+    fn hashed_pointers_are_told_with_what_has_addresses() {
+        let mut facts = Recording::default();
+        facts.accounting.events = ALL.iter().map(|event| ((*event).to_owned(), 1)).collect();
+        facts.names = vec!["dentry".to_owned()];
+        facts.info.pointers = Pointers::Hashed;
+        let notes = missing(&facts);
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        for part in ["hashes for pointers", "no slab agreement", "trace-cmd record", "no_hash_pointers"] {
+            assert!(notes[0].contains(part), "{part}: {notes:?}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use slubreplay_parsers::symbols::Symbols;
 use slubreplay_reports::text::TextOptions;
 use slubreplay_reports::{export, json, tables, text};
 
@@ -13,7 +14,8 @@ use super::progress::Stage;
 use super::stream::{self, Streamed};
 use super::threads::{self, Engine, ThreadsArgs};
 use super::{convert, load, print};
-use crate::replay::{CacheState, Observer, Outcome, Timeline};
+use crate::analyze::{Analysis, Analyst, Looks};
+use crate::replay::{CacheState, Observer, Outcome, Paused, Setup, Timeline};
 
 /// Operations between two checks with `--check`.
 const CHECK_EVERY: u64 = 100_000;
@@ -23,21 +25,31 @@ pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineA
         return threads::run(args, on_threads, machine);
     }
     on_threads.refuse_without_engine()?;
-    let Streamed { loaded, outcome, timeline } = if args.stream {
-        stream::replay(&args.trace, &machine.wishes(), args.samples, check_every(args.check))?
+    let (input, analysis) = if args.stream {
+        let Streamed { loaded, outcome, timeline } = stream::replay(&args.trace, &machine.wishes(), args.samples, check_every(args.check))?;
+        (convert::report_input(&args.trace, &loaded, &outcome, &timeline), None)
     } else {
-        let loaded = load::plan(load::read(&args.trace)?, machine.wishes(), &args.trace)?;
-        let (outcome, timeline) = exactly(&loaded, args.pages, args.samples, args.check)?;
-        Streamed { loaded, outcome, timeline }
+        let symbols = args.kallsyms.as_deref().map(Symbols::read).transpose()?;
+        let mut read = load::read(&args.trace)?;
+        if let Some(symbols) = symbols {
+            read.recording.symbols = symbols.into();
+        }
+        let loaded = load::plan(read, machine.wishes(), &args.trace)?;
+        let (outcome, timeline, analysis) = analysed(&loaded, args)?;
+        let input = convert::report_input(&args.trace, &loaded, &outcome, &timeline);
+        let analysis = convert::analysis_input(input.run.clone(), &loaded, &analysis, &loaded.callers);
+        (input, Some(analysis))
     };
-    let input = convert::report_input(&args.trace, &loaded, &outcome, &timeline);
     if let Some(dir) = &args.out {
         export::write_all(&input, dir).map_err(Failure::input)?;
+        if let Some(analysis) = &analysis {
+            export::analysis::write_all(analysis, dir).map_err(Failure::input)?;
+        }
     }
     let shown = match args.format {
-        ReplayFormat::Json => format!("{:#}\n", json::to_json(&input)),
+        ReplayFormat::Json => format!("{:#}\n", json::to_json(&input, analysis.as_ref())),
         ReplayFormat::Csv => export::to_csv(tables::caches(&input)).map_err(Failure::input)?,
-        ReplayFormat::Text => text::render(&input, &text_options(args.top)),
+        ReplayFormat::Text => text::render(&input, analysis.as_ref(), &text_options(args.top)),
     };
     print(&shown)?;
     Ok(ExitCode::SUCCESS)
@@ -46,7 +58,40 @@ pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineA
 /// Replays by the exact engine, with a bar.
 pub(super) fn exactly(loaded: &Loaded, pages: PageChoice, samples: u32, check: bool) -> Result<(Outcome, Timeline), Failure> {
     let mut progress = Progress(Stage::operations("replaying", loaded.plan.ops.len() as u64));
-    loaded.replay_on(pages, samples, check_every(check), &mut progress)
+    loaded.replay_on(pages, Setup { samples, check_every: check_every(check), ..loaded.setting.setup() }, &mut progress)
+}
+
+/// Moments at which slabs are looked at, for the analyses.
+const LOOKS: usize = 60;
+
+/// The same, with what the analyses find.
+fn analysed(loaded: &Loaded, args: &ReplayArgs) -> Result<(Outcome, Timeline, Analysis), Failure> {
+    let looks = Looks::spread(&loaded.plan, LOOKS);
+    let setting = &loaded.setting;
+    let setup = Setup { samples: args.samples, check_every: check_every(args.check), pause_at: looks.positions.clone(), ..setting.setup() };
+    let analyst = Analyst::new(&loaded.plan, &setting.rules, setting.kernel.machine.page_bytes, &looks);
+    let progress = Progress(Stage::operations("replaying", loaded.plan.ops.len() as u64));
+    let mut both = Both { progress, analyst };
+    let (outcome, timeline) = loaded.replay_on(args.pages, setup, &mut both)?;
+    Ok((outcome, timeline, both.analyst.finish()))
+}
+
+/// Shows progress and analyses.
+struct Both<'a> {
+    progress: Progress,
+    analyst: Analyst<'a>,
+}
+
+impl Observer for Both<'_> {
+    fn mark(&mut self, _: &str, _: &dyn Fn(usize) -> Option<CacheState>) {}
+
+    fn pause(&mut self, at: &Paused<'_>) {
+        self.analyst.pause(at);
+    }
+
+    fn progress(&mut self, operations: u64) {
+        self.progress.progress(operations);
+    }
 }
 
 fn check_every(check: bool) -> u64 {

@@ -52,7 +52,7 @@ pub(super) fn replay(path: &Path, wishes: &Wishes, samples: u32, check_every: u6
     setting.notes.push(NOTE.to_owned());
     let setup = Setup { samples, check_every, ..setting.setup() };
     let (outcome, timeline, plan) = run(&trace, &catalog, plan, &setup)?;
-    Ok(Streamed { loaded: Loaded { capture, facts, setting, plan }, outcome, timeline })
+    Ok(Streamed { loaded: Loaded { capture, facts, setting, plan, callers: Vec::new() }, outcome, timeline })
 }
 
 fn run(trace: &AnyTrace, catalog: &Catalog, plan: Plan, setup: &Setup) -> Result<(Outcome, Timeline, Plan), Failure> {

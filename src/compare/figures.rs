@@ -68,7 +68,7 @@ fn fast_counters(cache: &PlannedCache, rules: &Rules) -> [Counter; 2] {
 }
 
 /// What a cache did so far. In SLAB, what finds an object or room in the CPU's array takes no lock; SLOB has one lock for all.
-fn activity(planned: &PlannedCache, rules: &Rules, state: &CacheState) -> Activity {
+pub(crate) fn activity(planned: &PlannedCache, rules: &Rules, state: &CacheState) -> Activity {
     match &state.detail {
         Detail::Slub => {
             let [fast_allocs, fast_frees] = fast_counters(planned, rules).map(|counter| state.total(counter));

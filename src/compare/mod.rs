@@ -15,6 +15,7 @@ mod translate;
 
 use rayon::prelude::*;
 
+pub(crate) use figures::activity;
 pub use figures::{Figures, NODE_MOVES};
 pub use retarget::{Retargeted, retarget};
 

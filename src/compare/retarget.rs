@@ -1,5 +1,7 @@
 //! A plan, laid out for another release.
 
+use std::sync::Arc;
+
 use super::translate;
 use crate::allocators::AllocatorKind;
 use crate::allocators::slub::{CacheKind, Generation, ObjectIndex, SeedPlace};
@@ -87,10 +89,12 @@ pub fn retarget(plan: &Plan, recorded: &Setting, target: &Setting) -> Retargeted
         ops,
         objects,
         kernel: KernelPlaces::default(),
+        origins: Arc::clone(&plan.origins),
         seeds,
         sheaf_seeds: sheaves.into_iter().map(|sheaf| renumbered(sheaf, &numbers)).collect(),
         recorded_slabs: Vec::new(),
         traffic: plan.traffic.clone(),
+        has_hashed_pointers: plan.has_hashed_pointers,
         has_frames: plan.has_frames,
         from_boot: plan.from_boot,
         has_index_arrays: plan.has_index_arrays,

@@ -3,6 +3,8 @@
 //! Caches keep the objects that they had, but for kmalloc: which class serves a request is the allocator's own choice, and the plan has
 //! the size that each call asked for.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use super::retarget::Retargeted;
@@ -51,9 +53,11 @@ pub(super) fn translate(plan: &Plan, recorded: &Setting, target: &Setting) -> Re
         caches,
         ops,
         objects,
+        origins: Arc::clone(&plan.origins),
         marks,
         snapshots_ns: plan.snapshots_ns.clone(),
         traffic: plan.traffic.clone(),
+        has_hashed_pointers: plan.has_hashed_pointers,
         has_frames: plan.has_frames,
         from_boot: plan.from_boot,
         has_index_arrays: plan.has_index_arrays,

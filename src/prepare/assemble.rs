@@ -10,6 +10,7 @@ use super::caches::{self, PlannedCache, SizingDifference};
 use super::identity::{Identified, Identity};
 use super::ledger::{Entry, Ledger};
 use super::op::{Op, What};
+use super::origins::Origins;
 use super::pages::Span;
 use super::pairing::{MarkAt, NO_CACHE, Paired};
 use super::reads::{Positions, SnapshotMark};
@@ -29,31 +30,36 @@ pub(super) fn assemble(
     snapshots: Snapshots<'_>,
     mut ledger: Ledger,
 ) -> Plan {
-    let mut plan = Plan::default();
+    let has_addresses = paired.spans.has_addresses();
+    let mut plan = Plan { has_hashed_pointers: !has_addresses, ..Plan::default() };
     plan_caches(&mut identified, (kernel, recorded), snapshots.latest(), &mut plan);
     for op in &mut paired.ops {
         op.cache = identified.of_object[op.object as usize];
     }
     if recorded.allocator == AllocatorKind::Slob {
-        siblings::align_by_addresses(&paired, &identified.of_object, &mut plan.caches);
+        if has_addresses {
+            siblings::align_by_addresses(&paired, &identified.of_object, &mut plan.caches);
+        }
         siblings::allocate_at_start(&mut paired, &identified.of_object);
     }
     let is_slub = recorded.allocator == AllocatorKind::Slub;
     // What addresses tell of untraced operations follows from how CPUs use their slabs; from 7.0 on they use sheaves.
     if !is_slub {
         siblings::mark_early(&paired.ops, &mut plan.caches, boot_cpu(recording).is_some());
-    } else if Rules::of(kernel.release).has_cpu_slabs() {
+    } else if !Rules::of(kernel.release).has_cpu_slabs() {
+        rcu_sheaves::place(&mut paired, &plan.caches);
+        sheaf_memory::mark(&mut paired, &plan.caches, kernel.machine.word_bytes);
+    } else if has_addresses {
         ledger.add(Entry::DecidedEarlier, "", super::births::settle(&mut paired));
         let seen = paired.objects.len() as u32;
         turns::complete(&mut paired, &mut identified.of_object, kernel.machine.page_bytes.trailing_zeros());
         silent::place(&mut paired, seen, kernel.machine.page_bytes.trailing_zeros());
-    } else {
-        rcu_sheaves::place(&mut paired, &plan.caches);
-        sheaf_memory::mark(&mut paired, &plan.caches, kernel.machine.word_bytes);
     }
     let setting =
         Setting { page_shift: kernel.machine.page_bytes.trailing_zeros(), boot_cpu: boot_cpu(recording), rules: Rules::of(kernel.release) };
-    plan.kernel = places::find(&paired, &paired.ops, &plan.caches, setting.page_shift);
+    if has_addresses {
+        plan.kernel = places::find(&paired, &paired.ops, &plan.caches, setting.page_shift);
+    }
     plan.seeds = if paired.spans.knows_births() && recorded.allocator != AllocatorKind::Slob {
         seeding::rebuild(&paired, &paired.ops, &plan.caches, &plan.kernel, snapshots.before.filter(|_| is_slub), setting)
     } else {
@@ -109,6 +115,7 @@ pub(super) fn assemble(
     }
     positions.end(assembly.ops.len());
     plan.objects = assembly.next_object;
+    plan.origins = Arc::new(Origins::find(&paired, recording));
     assembly.counts.enter(&plan.caches, &mut ledger);
     plan.ops = assembly.ops;
     for seed in &plan.seeds {

@@ -12,6 +12,7 @@ use slubreplay_parsers::event::{AllocCall, NameId};
 use slubreplay_parsers::recording::Recording;
 
 use super::buckets::{self, Groups};
+use super::gfp::GfpNumbers;
 use super::ledger::{Entry, Ledger};
 use super::pairing::{Key, NO_CACHE, ObjectInfo, Paired};
 use crate::allocators::AllocatorKind;
@@ -47,14 +48,13 @@ pub(super) const VOTE_PERCENT: u64 = 95;
 pub(super) fn identify(
     paired: &Paired,
     recording: &Recording,
-    kernel: &Kernel,
+    (kernel, allocator): (&Kernel, AllocatorKind),
     snapshot: Option<&SlabSnapshot>,
-    allocator: AllocatorKind,
     ledger: &mut Ledger,
 ) -> Identified {
-    // Pages of SLOB hold objects of any cache: who shares one tells nothing.
-    let is_slab_of_one_cache = allocator != AllocatorKind::Slob;
-    let mut caches = CacheTable::new(kernel, snapshot);
+    // Pages of SLOB hold objects of any cache: who shares one tells nothing. And hashes of addresses do not tell who does.
+    let tells_slabs = allocator != AllocatorKind::Slob && paired.spans.has_addresses();
+    let mut caches = CacheTable::new(kernel, GfpNumbers::of(kernel.release, &recording.info), snapshot);
     // By name id: the cache, made on first use, so that caches are numbered in order of appearance.
     let mut by_name_id: Vec<Option<u16>> = vec![None; recording.names.len()];
     let mut named = |caches: &mut CacheTable<'_>, id: NameId| {
@@ -99,11 +99,11 @@ pub(super) fn identify(
     {
         buckets::separate(paired, kernel, snapshot, &mut of_object, &mut |name| caches.named(name));
     }
-    if is_slab_of_one_cache {
+    if tells_slabs {
         by_slab(&paired.objects, &mut of_object);
         by_key_of_slab(paired, &mut of_object);
     }
-    name_by_sizes(paired, &mut caches, is_slab_of_one_cache, &mut of_object);
+    name_by_sizes(paired, &mut caches, tells_slabs, &mut of_object);
     let mut counts: FxHashMap<(u16, Entry), u64> = FxHashMap::default();
     for (object, &(cache, how)) in paired.objects.iter().zip(&of_object) {
         if let Some(how) = how {
@@ -215,14 +215,14 @@ const CACHE_WELL_OBSERVED: u64 = 16;
 /// before: no object that is left shares a slab with any named object. A group that is well observed in more than one slab is
 /// therefore of no cache that is well observed too. Where sizes leave several caches, the one that has as many slabs at the
 /// snapshot as the group then has is taken.
-fn name_by_sizes(paired: &Paired, caches: &mut CacheTable<'_>, is_slab_of_one_cache: bool, of_object: &mut [(u16, Option<Entry>)]) {
+fn name_by_sizes(paired: &Paired, caches: &mut CacheTable<'_>, tells_slabs: bool, of_object: &mut [(u16, Option<Entry>)]) {
     let mut named = vec![0_u64; caches.caches.len()];
     let mut unions = Groups::new(paired.keys.len());
     let mut key_of_span: FxHashMap<u32, u32> = FxHashMap::default();
     for (object, &(cache, _)) in paired.objects.iter().zip(of_object.iter()) {
         if let Some(count) = named.get_mut(usize::from(cache)) {
             *count += 1;
-        } else if let (Some(key), true) = (object.key, is_slab_of_one_cache) {
+        } else if let (Some(key), true) = (object.key, tells_slabs) {
             unions.join(key, *key_of_span.entry(object.span).or_insert(key));
         }
     }
@@ -272,13 +272,13 @@ struct Group {
 /// The cache whose free number of slabs is nearest to a group's, if they are nearly as many.
 fn by_slab_count<'a>(
     found: &[(&'a String, &'a CacheAttributes)],
-    slabs: &dyn Fn(u32) -> u64,
+    slabs: &dyn Fn(u32) -> Option<u64>,
     taken: &FxHashMap<String, u64>,
 ) -> Option<(&'a String, &'a CacheAttributes)> {
     let distance = |(name, attributes): &(&String, &CacheAttributes)| {
         let order = u32::try_from(attributes.number("order")?).ok()?;
         let has = attributes.number("slabs")?.saturating_sub(taken.get(*name).copied().unwrap_or(0));
-        let wanted = slabs(order);
+        let wanted = slabs(order)?;
         // Slabs without a live object of the trace, and those that come and go around the snapshot.
         let near = has.abs_diff(wanted) <= 4 + has / 8;
         near.then_some((has.abs_diff(wanted), has))
@@ -290,14 +290,15 @@ fn by_slab_count<'a>(
 /// Caches by number of first appearance.
 pub(super) struct CacheTable<'a> {
     kernel: &'a Kernel,
+    gfp: GfpNumbers,
     snapshot: Option<&'a SlabSnapshot>,
     caches: Vec<Identity>,
     by_name: FxHashMap<String, u16>,
 }
 
 impl<'a> CacheTable<'a> {
-    pub(super) fn new(kernel: &'a Kernel, snapshot: Option<&'a SlabSnapshot>) -> Self {
-        Self { kernel, snapshot, caches: Vec::new(), by_name: FxHashMap::default() }
+    pub(super) fn new(kernel: &'a Kernel, gfp: GfpNumbers, snapshot: Option<&'a SlabSnapshot>) -> Self {
+        Self { kernel, gfp, snapshot, caches: Vec::new(), by_name: FxHashMap::default() }
     }
 
     pub(super) fn into_caches(self) -> Vec<Identity> {
@@ -326,17 +327,17 @@ impl<'a> CacheTable<'a> {
             let lower = kmalloc::classes_by_index(self.kernel).into_iter().filter(|&class| u64::from(class) < key.stride_bytes);
             lower.max()
         })?;
-        let kind = kmalloc::Kind::of_gfp(self.kernel, super::gfp_bits(self.kernel.release, key.gfp));
+        let kind = kmalloc::Kind::of_gfp(self.kernel, self.gfp.type_of(key.gfp));
         Some(self.named(&kmalloc::cache_name(self.kernel, kind, class)))
     }
 
     /// The cache of these sizes in the snapshot, or a pseudo-cache. `slabs` says how many slabs of an order there are at the
-    /// snapshot, and `taken` how many slabs of each cache others have.
+    /// snapshot, if that is known, and `taken` how many slabs of each cache others have.
     pub(super) fn by_sizes(
         &mut self,
         key: &Key,
         is_excluded: &dyn Fn(u16) -> bool,
-        slabs: &dyn Fn(u32) -> u64,
+        slabs: &dyn Fn(u32) -> Option<u64>,
         taken: &mut FxHashMap<String, u64>,
     ) -> (u16, Option<Entry>) {
         let fits = |name: &str, attributes: &CacheAttributes| {
@@ -363,7 +364,7 @@ impl<'a> CacheTable<'a> {
         }
         if let [(name, attributes)] = found[..] {
             let order = attributes.number("order").and_then(|order| u32::try_from(order).ok()).unwrap_or(0);
-            *taken.entry(name.clone()).or_default() += slabs(order);
+            *taken.entry(name.clone()).or_default() += slabs(order).unwrap_or(0);
             let name = name.clone();
             return (self.number(&name, false), Some(Entry::NamedBySizes));
         }

@@ -9,7 +9,9 @@
 //! | `page_log` | keeps the page events, and tells those of slabs from others |
 //! | `births` | puts allocations of new slabs where they were decided |
 //! | `identity` | finds the cache of each object |
+//! | `gfp` | which bits of a recording are which gfp flag |
 //! | `buckets` | tells bucket caches from the kmalloc caches of the same sizes |
+//! | [`origins`] | who allocated each object: for analyses by call site and thread |
 //! | [`places`] | where the kernel had each object: for comparing address by address |
 //! | `caches` | lays the caches out and compares with a snapshot |
 //! | `seeding` | rebuilds the heap at the first event |
@@ -31,9 +33,11 @@ mod births;
 mod buckets;
 mod caches;
 mod coverage;
+mod gfp;
 mod identity;
 pub mod ledger;
 pub mod op;
+pub mod origins;
 mod page_log;
 mod pages;
 mod pairing;
@@ -57,19 +61,21 @@ pub(crate) mod tests;
 use std::sync::Arc;
 
 use slubreplay_parsers::capture::{Capture, NodeMemory, SlabSnapshot};
-use slubreplay_parsers::recording::Recording;
+use slubreplay_parsers::recording::{Info, Recording};
 
 use crate::allocators::AllocatorKind;
 use crate::allocators::slab::SlabMachine;
 use crate::allocators::slub::Rules;
-use crate::allocators::slub::sizing::kmalloc::{self, GfpBits};
+use crate::allocators::slub::sizing::kmalloc;
 use crate::allocators::slub::sizing::{Kernel, KernelRelease};
 use crate::mem::RecordedSlab;
 use crate::mem::buddy::Traffic;
 pub use caches::{PlannedCache, Sibling, SizingDifference};
 pub use coverage::Coverage;
+use gfp::GfpNumbers;
 use ledger::{Entry, Ledger};
 pub use op::{Op, What};
+pub use origins::{Origin, Origins};
 pub use places::{KernelPlaces, KernelSlab};
 pub use reads::{Read, SnapshotMark};
 pub use seeding::PlannedSeed;
@@ -88,6 +94,8 @@ pub struct Plan {
     pub objects: u32,
     /// Where the kernel had each object.
     pub kernel: KernelPlaces,
+    /// Who allocated each object.
+    pub origins: Arc<Origins>,
     /// Slabs that exist at the start.
     pub seeds: Vec<PlannedSeed>,
     /// Sheaves that exist at the start.
@@ -97,6 +105,8 @@ pub struct Plan {
     pub recorded_slabs: Vec<Vec<RecordedSlab>>,
     /// Events of the page allocator, with those of slabs marked.
     pub traffic: Arc<Traffic>,
+    /// The trace has hashes for pointers: objects can be told apart, but not where they were. Nothing here is by addresses then.
+    pub has_hashed_pointers: bool,
     /// Addresses and page frames could be related, so that slabs' pages are known.
     pub has_frames: bool,
     /// The trace begins at boot.
@@ -184,10 +194,10 @@ pub fn prepare(recording: &Recording, kernel: &Kernel, snapshots: Snapshots<'_>)
 pub fn prepare_recorded(recording: &Recording, kernel: &Kernel, recorded: &Recorded, snapshots: Snapshots<'_>) -> Plan {
     let snapshot = snapshots.latest();
     let mut ledger = Ledger::default();
-    let setting = pairing_setting(kernel, recorded);
+    let setting = pairing_setting(kernel, recorded, &recording.info);
     let mut paired = pairing::pair(recording, setting, snapshots.memory, &mut ledger);
     paired.reads = reads::find(&std::mem::take(&mut paired.windows), recording, snapshots);
-    let identified = identity::identify(&paired, recording, kernel, snapshot, recorded.allocator, &mut ledger);
+    let identified = identity::identify(&paired, recording, (kernel, recorded.allocator), snapshot, &mut ledger);
     account_losses(recording, &mut ledger);
     let mut plan = assemble::assemble(paired, identified, recording, (kernel, recorded), snapshots, ledger);
     plan.time_range_ns = time_range(recording);
@@ -196,39 +206,20 @@ pub fn prepare_recorded(recording: &Recording, kernel: &Kernel, recorded: &Recor
 }
 
 /// What events are paired by.
-fn pairing_setting(kernel: &Kernel, recorded: &Recorded) -> pairing::Setting {
+fn pairing_setting(kernel: &Kernel, recorded: &Recorded, info: &Info) -> pairing::Setting {
     pairing::Setting {
         page_bytes: kernel.machine.page_bytes,
         max_class_bytes: kmalloc::max_class_bytes(kernel),
-        type_bits: gfp_masks(kernel.release).iter().fold(0, |bits, mask| bits | mask),
-        account_bit: gfp_masks(kernel.release)[2],
+        gfp: GfpNumbers::of(kernel.release, info),
         free_traced_after: Rules::of(kernel.release).free_traced_after,
-        reclaim_bits: if kernel.release >= since(4, 4) { Some((0x400, 0x800)) } else { None },
         is_slob: recorded.allocator == AllocatorKind::Slob,
         // Strides of kmalloc objects do not tell their class: kmalloc-96 of SLAB has that of kmalloc-128, and SLOB has none.
         classes: (recorded.allocator != AllocatorKind::Slub).then_some(*kernel),
-        this_node_bit: if kernel.release >= since(5, 4) { 0x20_0000 } else { 0x4_0000 },
     }
 }
 
 fn since(major: u32, minor: u32) -> KernelRelease {
     KernelRelease { major, minor, patch: 0 }
-}
-
-/// `__GFP_DMA`, `__GFP_RECLAIMABLE`, `__GFP_ACCOUNT` of a release (kmem-events: the bits moved in 4.4 and 5.4).
-fn gfp_masks(release: KernelRelease) -> [u32; 3] {
-    if release >= since(5, 4) {
-        [0x1, 0x10, 0x40_0000]
-    } else if release >= since(4, 4) {
-        [0x1, 0x10, 0x10_0000]
-    } else {
-        [0x1, 0x8_0000, 0]
-    }
-}
-
-fn gfp_bits(release: KernelRelease, gfp: u32) -> GfpBits {
-    let [dma, reclaimable, account] = gfp_masks(release).map(|mask| gfp & mask != 0);
-    GfpBits { dma, reclaimable, account }
 }
 
 fn account_losses(recording: &Recording, ledger: &mut Ledger) {

@@ -8,7 +8,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 use slubreplay_parsers::capture::NodeMemory;
 use slubreplay_parsers::event::{Body, PageAlloc};
-use slubreplay_parsers::recording::Recording;
+use slubreplay_parsers::recording::{Pointers, Recording};
 
 /// One stay of pages in the slab allocator: from their allocation (or the start of the trace) to their
 /// release (or the end).
@@ -46,6 +46,8 @@ pub(super) struct Spans {
     /// Page of an address minus its frame number; `None` if the trace does not tell.
     frame_to_page: Option<u64>,
     memory: Vec<NodeMemory>,
+    /// What the trace has for addresses does not tell where objects were: they are all in one span, of which nothing is known.
+    is_hashed: bool,
     pub(super) spans: Vec<Span>,
     /// The span that a page is in now.
     current: FxHashMap<u64, u32>,
@@ -61,7 +63,14 @@ const MAX_ORDER: u8 = 10;
 impl Spans {
     pub(super) fn new(recording: &Recording, page_bytes: u32, memory: &[NodeMemory]) -> Self {
         let page_shift = page_bytes.trailing_zeros();
-        Self { page_shift, frame_to_page: direct_map(recording, page_shift), memory: memory.to_vec(), ..Self::default() }
+        let is_hashed = recording.info.pointers == Pointers::Hashed;
+        let frame_to_page = if is_hashed { None } else { direct_map(recording, page_shift) };
+        Self { page_shift, frame_to_page, memory: memory.to_vec(), is_hashed, ..Self::default() }
+    }
+
+    /// True if addresses are where objects were, rather than hashes that tell them apart.
+    pub(super) fn has_addresses(&self) -> bool {
+        !self.is_hashed
     }
 
     /// True if page events and addresses could be related.
@@ -120,10 +129,13 @@ impl Spans {
         self.memory.iter().find(|memory| (memory.start_pfn..memory.end_pfn).contains(&pfn)).map(|memory| memory.node)
     }
 
-    /// Number of slabs of an order that these spans are in.
-    pub(super) fn slabs<'a>(&self, spans: impl Iterator<Item = &'a u32>, order: u32) -> u64 {
+    /// Number of slabs of an order that these spans are in, if addresses tell.
+    pub(super) fn slabs<'a>(&self, spans: impl Iterator<Item = &'a u32>, order: u32) -> Option<u64> {
+        if self.is_hashed {
+            return None;
+        }
         let heads: FxHashSet<u64> = spans.filter_map(|&span| Some(self.spans.get(span as usize)?.page >> order)).collect();
-        heads.len() as u64
+        Some(heads.len() as u64)
     }
 
     /// True if this is the first object seen in a slab made during the trace.
@@ -133,7 +145,7 @@ impl Spans {
 
     /// The span that an object is in.
     pub(super) fn of(&mut self, ptr: u64, object: u32) -> u32 {
-        let page = ptr >> self.page_shift;
+        let page = if self.is_hashed { 0 } else { ptr >> self.page_shift };
         if let Some(&span) = self.current.get(&page) {
             return span;
         }

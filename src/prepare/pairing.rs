@@ -6,6 +6,7 @@ use slubreplay_parsers::event::{Alloc, AllocCall, Body, Event, Free, FreeCall, M
 use slubreplay_parsers::recording::Recording;
 
 use super::births::Birth;
+use super::gfp::GfpNumbers;
 use super::ledger::{Entry, Ledger};
 use super::op::{Op, What};
 use super::page_log::PageLog;
@@ -13,7 +14,6 @@ use super::pages::Spans;
 use super::reads::{Positions, Read, Watch, Window};
 use super::tasks::Tasks;
 use super::ties::{Taker, Ties};
-use crate::allocators::slub::Caller;
 use crate::allocators::slub::sizing::{Kernel, kmalloc};
 
 /// What an allocation event tells of its cache. Objects with equal keys are of one cache, as far as the
@@ -43,6 +43,8 @@ pub(super) struct ObjectInfo {
     pub(super) span: u32,
     /// Name in its free event.
     pub(super) freed_as: Option<NameId>,
+    /// Thread that allocated it, if that was seen.
+    pub(super) pid: Option<i32>,
 }
 
 /// Where a marker stands among the operations.
@@ -110,12 +112,7 @@ pub(super) struct Setting {
     pub(super) page_bytes: u32,
     /// Largest kmalloc class: beyond it memory comes from the page allocator.
     pub(super) max_class_bytes: u64,
-    /// gfp bits that choose a kmalloc type.
-    pub(super) type_bits: u32,
-    pub(super) account_bit: u32,
-    pub(super) this_node_bit: u32,
-    /// `__GFP_DIRECT_RECLAIM` and `__GFP_KSWAPD_RECLAIM`, where the release tells them apart.
-    pub(super) reclaim_bits: Option<(u32, u32)>,
+    pub(super) gfp: GfpNumbers,
     /// `kmem_cache_free` is traced after the object is back.
     pub(super) free_traced_after: bool,
     /// Pages hold objects of any size.
@@ -123,26 +120,6 @@ pub(super) struct Setting {
     /// In allocators beside SLUB: the kernel whose classes tell the cache of a kmalloc, by the size asked for.
     pub(super) classes: Option<Kernel>,
 }
-
-impl Setting {
-    pub(super) fn caller(&self, gfp: u32) -> Caller {
-        match self.reclaim_bits {
-            Some((direct, kswapd)) if gfp & direct == 0 => {
-                if gfp & kswapd == 0 {
-                    Caller::NoReclaim
-                } else if gfp & GFP_HIGH != 0 {
-                    Caller::High
-                } else {
-                    Caller::Atomic
-                }
-            }
-            _ => Caller::Blocking,
-        }
-    }
-}
-
-/// `__GFP_HIGH`: may use part of the reserves. The same in all releases.
-const GFP_HIGH: u32 = 0x20;
 
 /// Marks an operation whose cache is not known yet.
 pub(super) const NO_CACHE: u16 = u16::MAX;
@@ -286,7 +263,7 @@ impl<'a> Pairing<'a> {
             return self.large(event, alloc);
         }
         let key = self.key_of(alloc);
-        let object = self.new_object(alloc.ptr, Some(key));
+        let object = self.new_object(alloc.ptr, Some(key), Some(event.pid));
         let is_birth = self.paired.spans.is_first(self.paired.objects[object as usize].span, object);
         if is_birth
             && !Self::is_in_interrupt(event)
@@ -300,8 +277,9 @@ impl<'a> Pairing<'a> {
         } else {
             self.overlaid.remove(&alloc.ptr);
         }
-        let what = if alloc.gfp_flags & self.setting.this_node_bit != 0 { What::ALLOC.this_node_only() } else { What::ALLOC };
-        let what = what.with_caller(self.setting.caller(alloc.gfp_flags));
+        let gfp = self.setting.gfp;
+        let what = if gfp.is_this_node_only(alloc.gfp_flags) { What::ALLOC.this_node_only() } else { What::ALLOC };
+        let what = what.with_caller(gfp.caller(alloc.gfp_flags));
         self.paired.ops.push(Op {
             time_ns: event.time_ns,
             object,
@@ -356,7 +334,7 @@ impl<'a> Pairing<'a> {
             }
             Some(Live::Large { .. }) => self.count(Entry::LargeFrees),
             None => {
-                let object = self.new_object(free.ptr, None);
+                let object = self.new_object(free.ptr, None, None);
                 if let Some(info) = self.paired.objects.last_mut() {
                     info.freed_as = free.name.filter(|_| free.call == FreeCall::KmemCacheFree);
                 }
@@ -414,13 +392,13 @@ impl<'a> Pairing<'a> {
         self.paired.ops.push(Op { time_ns: event.time_ns, object, requested_bytes: 0, cache: NO_CACHE, cpu: event.cpu, what, node: -1 });
     }
 
-    fn new_object(&mut self, ptr: u64, key: Option<u32>) -> u32 {
+    fn new_object(&mut self, ptr: u64, key: Option<u32>, pid: Option<i32>) -> u32 {
         let object = self.paired.objects.len() as u32;
         let span = self.paired.spans.of(ptr, object);
         if let (Some(key), Some(span), false) = (key, self.paired.spans.spans.get_mut(span as usize), self.setting.is_slob) {
             span.stride_bytes = self.paired.keys[key as usize].stride_bytes;
         }
-        self.paired.objects.push(ObjectInfo { ptr, key, span, freed_as: None });
+        self.paired.objects.push(ObjectInfo { ptr, key, span, freed_as: None, pid });
         object
     }
 
@@ -428,14 +406,14 @@ impl<'a> Pairing<'a> {
         let is_kmalloc = alloc.call == AllocCall::Kmalloc;
         let class = self.setting.classes.filter(|_| is_kmalloc).and_then(|kernel| kmalloc::class_bytes(&kernel, alloc.bytes_req));
         // The event says "accounted" of a request with __GFP_ACCOUNT too: that tells nothing of the cache.
-        let asks_account = alloc.gfp_flags & self.setting.account_bit != 0;
+        let asks_account = self.setting.gfp.asks_account(alloc.gfp_flags);
         let key = Key {
             call: alloc.call,
             is_account_cache: alloc.accounted.filter(|_| !is_kmalloc && !asks_account),
             call_site: alloc.call_site,
             object_bytes: if is_kmalloc { 0 } else { alloc.bytes_req },
             stride_bytes: class.map_or(alloc.bytes_alloc, u64::from),
-            gfp: if is_kmalloc { alloc.gfp_flags & self.setting.type_bits } else { 0 },
+            gfp: if is_kmalloc { alloc.gfp_flags & self.setting.gfp.of_type() } else { 0 },
             name: alloc.name,
         };
         let keys = &mut self.paired.keys;

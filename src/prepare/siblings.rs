@@ -245,7 +245,10 @@ pub(super) fn allocate_at_start(paired: &mut Paired, of_object: &[u16]) {
     for op in paired.ops.iter().filter(|op| op.what.is_free() && is_old(op.object)) {
         starts.push(Op { time_ns: first.time_ns, what: What::ALLOC.implied(), requested_bytes: 0, cpu: first.cpu, ..*op });
     }
-    starts.sort_by_key(|op| paired.objects[op.object as usize].ptr);
+    // Hashes have no order: then it is that of the frees.
+    if paired.spans.has_addresses() {
+        starts.sort_by_key(|op| paired.objects[op.object as usize].ptr);
+    }
     let count = starts.len();
     paired.ops.splice(0..0, starts);
     paired.marks.iter_mut().for_each(|mark| mark.ops += count);

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use proptest::prelude::*;
 use slubreplay_parsers::capture::{Capture, SlabSnapshot};
 use slubreplay_parsers::event::{Alloc, AllocCall, Body, Context, Event, Free, FreeCall, MarkId, NameId, PageAlloc};
-use slubreplay_parsers::recording::{CpuStream, Loss, Recording};
+use slubreplay_parsers::recording::{CpuStream, Info, Loss, Pointers, Recording};
 
 use super::ledger::Entry::{self, *};
 use super::{Op, Plan, PlannedSeed, Snapshots, What, prepare};
-use crate::allocators::slub::SeedPlace;
 use crate::allocators::slub::sizing::{Build, Kernel, KernelRelease, Machine};
+use crate::allocators::slub::{Caller, SeedPlace};
 
 /// Somewhere in the direct map of x86-64: frame 0 is at this address.
 pub(crate) const MAP: u64 = 0xffff_8880_0000_0000;
@@ -26,6 +26,7 @@ pub(crate) struct Script {
     names: Vec<String>,
     marks: Vec<String>,
     losses: Vec<Loss>,
+    pub(crate) info: Info,
 }
 
 impl Script {
@@ -93,9 +94,30 @@ impl Script {
         self.push(Body::Mark(MarkId(self.marks.len() as u32 - 1)))
     }
 
+    /// The same events as a kernel prints them that hashes pointers: every address by a number of 32 bits of its own.
+    pub(crate) fn hashed(&self) -> Self {
+        let hash = |ptr: &mut u64| {
+            if *ptr > 16 {
+                // Addresses here differ in the lower 32 bits, and multiplying by an odd number keeps them apart.
+                *ptr = u64::from((*ptr as u32).wrapping_mul(0x9e37_79b1) ^ 0x5bd1_e995);
+            }
+        };
+        let mut script = self.clone();
+        script.info.pointers = Pointers::Hashed;
+        for event in script.streams.values_mut().flatten() {
+            match &mut event.body {
+                Body::Alloc(alloc) => hash(&mut alloc.ptr),
+                Body::Free(free) => hash(&mut free.ptr),
+                _ => {}
+            }
+        }
+        script
+    }
+
     pub(crate) fn recording(&self) -> Recording {
         let streams = self.streams.iter().map(|(&cpu, events)| CpuStream { cpu, events: events.clone() }).collect();
-        let mut recording = Recording { streams, names: self.names.clone(), marks: self.marks.clone(), ..Recording::default() };
+        let mut recording =
+            Recording { streams, names: self.names.clone(), marks: self.marks.clone(), info: self.info.clone(), ..Recording::default() };
         recording.accounting.losses = self.losses.clone();
         recording
     }
@@ -729,4 +751,68 @@ proptest! {
         let events: u64 = script.streams.values().map(|events| events.len() as u64).sum();
         prop_assert_eq!(total(AllocsObserved) + total(FreesObserved) + total(UnknownFrees), events);
     }
+}
+
+#[test]
+fn hashed_pointers_tell_objects_apart_but_not_where_they_were() {
+    let mut script = Script::with_page_events();
+    // A slab from before the trace, one of the trace whose pages go back with an object live in it, and an object of no known cache.
+    script.free(MAP + 64 * PAGE, "old").page_alloc(32, 0).alloc(0x11, MAP + 32 * PAGE, 100, 128).alloc(
+        0x11,
+        MAP + 32 * PAGE + 128,
+        100,
+        128,
+    );
+    script.free(MAP + 32 * PAGE, "things").push(Body::PageFree { pfn: 32, order: 0 }).alloc(0x12, MAP + 65 * PAGE, 56, 64);
+    let (real, hashed) = (script.plan(), script.hashed().plan());
+    assert!(real.has_frames && real.kernel.slab_count() > 0 && !real.recorded_slabs.iter().all(Vec::is_empty));
+    assert_eq!(real.ledger.total(ImpliedFrees), 1, "the pages went back");
+    assert!(hashed.has_hashed_pointers && !hashed.has_frames && hashed.seeds.is_empty() && hashed.kernel.slab_count() == 0);
+    assert!(hashed.recorded_slabs.iter().all(Vec::is_empty));
+    assert!((0..hashed.objects).all(|object| hashed.kernel.address(object).is_none()));
+    // What events say by themselves is the same, and nothing is concluded from places.
+    for entry in [AllocsObserved, FreesObserved] {
+        assert_eq!(hashed.ledger.total(entry), real.ledger.total(entry), "{entry:?}");
+    }
+    assert_eq!(hashed.ledger.total(ImpliedFrees), 0);
+    // Pages are told by frames, which are not hashed.
+    assert_eq!(hashed.traffic.events().len(), real.traffic.events().len());
+}
+
+#[test]
+fn hashes_that_look_like_neighbours_are_not_of_one_cache() {
+    let mut script = Script::default();
+    // As addresses, all three would be in one page.
+    script.alloc(0x11, 0x5000_0040, 100, 104).free(0x5000_0040, "things").alloc(0x22, 0x5000_0481, 56, 64).kfree(0x5000_0602);
+    let addresses = script.plan();
+    assert_eq!(addresses.ledger.total(NamedBySlab), 2);
+    script.info.pointers = Pointers::Hashed;
+    let hashed = script.plan();
+    assert_eq!(hashed.names(), ["things", "unknown-56/64"]);
+    assert_eq!((hashed.ledger.total(NamedBySlab), hashed.ledger.total(UnknownFrees)), (0, 1));
+}
+
+#[test]
+fn a_hash_handed_out_again_was_freed_unseen() {
+    let mut script = Script::with_page_events();
+    script.kmalloc(MAP + 70 * PAGE, 60, 64, GFP_KERNEL).on(1).kmalloc(MAP + 70 * PAGE, 61, 64, GFP_KERNEL).kfree(MAP + 70 * PAGE);
+    let steps = [(0, What::ALLOC), (0, What::FREED.implied()), (1, What::ALLOC), (1, What::FREED)];
+    let plan = script.hashed().plan();
+    let first = plan.steps("kmalloc-64")[0].0;
+    assert_eq!(plan.steps("kmalloc-64"), steps.map(|(object, what)| (object + first, what)));
+}
+
+/// In 4.19 0x40000 is THISNODE, which by name is the number of COMP, and DIRECT_RECLAIM is 0x200000, by name that of THISNODE.
+#[test]
+fn gfp_flags_by_name_are_in_the_numbers_of_later_kernels() {
+    let mut script = Script::default();
+    script.kmalloc(MAP, 60, 64, 0x4_0cc0).kmalloc(MAP + 64, 60, 64, 0x20_0820);
+    let prepared = |script: &Script| {
+        let plan = prepare(&script.recording(), &kernel(KernelRelease::new(4, 19, 0), Build::default()), Snapshots::default());
+        plan.ops.iter().map(|op| op.what).collect::<Vec<_>>()
+    };
+    script.info.gfp_by_name = true;
+    assert_eq!(prepared(&script), [What::ALLOC, What::ALLOC.this_node_only().with_caller(Caller::High)]);
+    script.info.gfp_by_name = false;
+    assert_eq!(prepared(&script)[0], What::ALLOC.this_node_only().with_caller(Caller::NoReclaim));
 }

@@ -189,7 +189,7 @@ impl Watch {
             }
             let object = paired.objects.len() as u32;
             let ptr = (slab.page << self.page_shift) + index * slab.stride_bytes;
-            paired.objects.push(ObjectInfo { ptr, key: None, span, freed_as: None });
+            paired.objects.push(ObjectInfo { ptr, key: None, span, freed_as: None, pid: None });
             of_object.push(op.cache);
             ops.push(Op { object, what: What::ALLOC.implied(), requested_bytes: 0, node: -1, ..*op });
             *place = Place::Unseen(object);

@@ -5,7 +5,7 @@ use super::objects::Objects;
 use super::observe::{Observer, Timeline, TimelineSample};
 use super::outcome::{CacheOutcome, Outcome};
 use crate::allocators::slub::{AllocRequest, Cache, Rules, Seed, SheafPlace, SlabView, Slub};
-use crate::allocators::{Allocator, CacheState, Object, SlabId, Topology, Violation};
+use crate::allocators::{Allocator, CacheState, Object, SlabFacts, SlabId, Topology, Violation};
 use crate::mem::{PageRequest, PageSource, Rights};
 use crate::prepare::{KernelSlab, Op, Plan};
 
@@ -20,26 +20,51 @@ pub struct Setup {
     pub page_bytes: u32,
     /// Moments at which the state of all caches is kept; 0 for none.
     pub samples: u32,
-    /// Positions of operations before which the observer looks at the caches, in ascending order.
+    /// Positions of operations before which the observer looks at the caches, in ascending order; from the number of operations on: when
+    /// all are done.
     pub pause_at: Vec<usize>,
     /// Check the conservation laws this often, in operations, and at the end; 0 for never.
     pub check_every: u64,
 }
 
-/// The caches just before an operation.
+/// The caches just before an operation, or after the last.
 pub struct Paused<'a> {
     /// Position of the operation in the plan.
     pub position: usize,
     caches: &'a [Cache],
     agreement: &'a Agreement,
-    state: Option<&'a dyn Fn(usize) -> Option<CacheState>>,
+    heap: &'a dyn Heap,
+}
+
+/// What can be seen of a replay that stands still, whatever its allocator.
+trait Heap {
+    fn state(&self, number: usize) -> Option<CacheState>;
+    fn held_objects(&self, number: usize) -> u64;
+    fn each_slab(&self, number: usize, visit: &mut dyn FnMut(SlabFacts));
+    fn each_live(&self, visit: &mut dyn FnMut(u32, Object, u32));
 }
 
 impl Paused<'_> {
     /// Counters and gauges of a cache.
     #[must_use]
     pub fn state(&self, number: usize) -> Option<CacheState> {
-        self.state.and_then(|state| state(number))
+        self.heap.state(number)
+    }
+
+    /// Free objects of a cache in front of the nodes' lists: in cpu slabs, on CPU partial lists, in sheaves or arrays.
+    #[must_use]
+    pub fn held_objects(&self, number: usize) -> u64 {
+        self.heap.held_objects(number)
+    }
+
+    /// Shows every slab of a cache; none of SLOB, whose pages are of no cache.
+    pub fn each_slab(&self, number: usize, mut visit: impl FnMut(SlabFacts)) {
+        self.heap.each_slab(number, &mut visit);
+    }
+
+    /// Shows every live object that the plan speaks of, by its number: where it is, and the bytes asked for (0 if that was not seen).
+    pub fn each_live(&self, mut visit: impl FnMut(u32, Object, u32)) {
+        self.heap.each_live(&mut visit);
     }
 
     /// A cache by its number, if the allocator is SLUB.
@@ -143,7 +168,7 @@ impl<'a, P: PageSource> Engine<'a, P> {
 
     /// The caches, and the kernel's slab that each of their slabs stands for.
     pub(crate) fn look(&self, position: usize) -> Paused<'_> {
-        Paused { position, caches: &self.model.caches, agreement: &self.agreement, state: None }
+        Paused { position, caches: &self.model.caches, agreement: &self.agreement, heap: self }
     }
 
     /// A cache.
@@ -268,13 +293,13 @@ impl<'a, P: PageSource, A: Allocator> Engine<'a, P, A> {
             while moments.tell(position, observer, &|cache| self.state(cache)) {}
             self.sample_until(op.time_ns, &mut pace);
             while pauses.next_if(|&&at| at <= position).is_some() {
-                let state: &dyn Fn(usize) -> Option<CacheState> = &|cache| self.state(cache);
-                observer.pause(&Paused { position, caches: self.model.slub(), agreement: &self.agreement, state: Some(state) });
+                observer.pause(&self.paused(position));
             }
             position = self.step(&plan.ops, position, observer);
             self.check_and_tell(position as u64, &mut pace, observer)?;
         }
         while moments.tell(usize::MAX, observer, &|cache| self.state(cache)) {}
+        pauses.for_each(|_| observer.pause(&self.paused(position)));
         self.end(position as u64, pace, observer)
     }
 
@@ -465,6 +490,10 @@ impl<'a, P: PageSource, A: Allocator> Engine<'a, P, A> {
         (0..self.tallies.len()).for_each(|number| self.slabs_changed(number));
     }
 
+    fn paused(&self, position: usize) -> Paused<'_> {
+        Paused { position, caches: self.model.slub(), agreement: &self.agreement, heap: self }
+    }
+
     fn state(&self, cache: usize) -> Option<CacheState> {
         (cache < self.tallies.len()).then(|| self.model.state(cache))
     }
@@ -519,6 +548,24 @@ impl<'a, P: PageSource, A: Allocator> Engine<'a, P, A> {
             })
             .collect();
         (std::mem::take(&mut self.outcome), std::mem::take(&mut self.timeline))
+    }
+}
+
+impl<P: PageSource, A: Allocator> Heap for Engine<'_, P, A> {
+    fn state(&self, number: usize) -> Option<CacheState> {
+        Engine::state(self, number)
+    }
+
+    fn held_objects(&self, number: usize) -> u64 {
+        self.model.held_objects(number)
+    }
+
+    fn each_slab(&self, number: usize, visit: &mut dyn FnMut(SlabFacts)) {
+        self.model.each_slab(number, visit);
+    }
+
+    fn each_live(&self, visit: &mut dyn FnMut(u32, Object, u32)) {
+        self.objects.each(visit);
     }
 }
 

@@ -50,6 +50,19 @@ impl Objects {
         }
     }
 
+    /// Shows all live objects, by number.
+    pub(super) fn each(&self, visit: &mut dyn FnMut(u32, Object, u32)) {
+        let mut show = |(number, live): (usize, &Live)| {
+            if let &Some((object, requested)) = live {
+                visit(number as u32, object, requested);
+            }
+        };
+        match self {
+            Self::Whole(slots) => slots.iter().enumerate().for_each(&mut show),
+            Self::Shared(pages) => pages.iter().flat_map(|page| page.iter()).enumerate().for_each(&mut show),
+        }
+    }
+
     #[inline]
     pub(super) fn insert(&mut self, number: u32, object: Object, requested_bytes: u32) {
         *self.slot(number) = Some((object, requested_bytes));

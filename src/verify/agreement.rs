@@ -86,7 +86,7 @@ impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoAddresses => "no allocation of the trace has an address whose slab is known",
-            Self::Hashed => "the addresses of the trace are hashed: most are not aligned as objects are",
+            Self::Hashed => "the trace has hashes for pointers, which tell objects apart, but not where they were",
         })
     }
 }
@@ -162,10 +162,13 @@ impl Agreements {
         slices
     }
 
-    /// What keeps the agreement from being judged, if anything: objects are aligned to a machine word (`calculate_alignment()`),
-    /// hashed addresses are as good as random.
+    /// What keeps the agreement from being judged, if anything. A trace too short to tell hashes by itself may have them too: objects
+    /// are aligned to a machine word (`calculate_alignment()`), hashes are as good as random.
     #[must_use]
     pub fn obstacle(&self, plan: &Plan, word_bytes: u32) -> Option<Obstacle> {
+        if plan.has_hashed_pointers {
+            return Some(Obstacle::Hashed);
+        }
         if self.caches.is_empty() {
             return Some(Obstacle::NoAddresses);
         }

@@ -31,6 +31,7 @@ mod conservation;
 mod determinism;
 mod fallback;
 mod formats;
+mod hashed;
 mod info;
 mod oracle;
 mod record;

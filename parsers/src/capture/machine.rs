@@ -91,13 +91,22 @@ fn config(dir: &Path) -> Result<Option<String>, TraceError> {
     Ok(Some(String::from_utf8_lossy(&text).into_owned()))
 }
 
+/// CPUs of all nodes together: as many as any kernel supports, each on one node. A line of a few bytes can list that many.
+const MAX_CPUS: usize = 65_536;
+
 fn nodes(dir: &Path, text: &str) -> Result<Vec<(u32, Vec<u32>)>, TraceError> {
     let mut nodes = Vec::new();
+    let mut all_cpus = 0;
     for (number, line) in (1..).zip(text.lines()) {
         let parsed = line.split_once(' ').map_or(Some((line, "")), Some).and_then(|(node, cpus)| {
             Some((node.strip_prefix("node")?.parse().ok().filter(|node| *node < MAX_NODES)?, cpu_list(cpus.trim())?))
         });
-        nodes.push(parsed.ok_or_else(|| fault(dir, "nodes", number, "`nodeN`, N below 1024, and a CPU list", line))?);
+        let parsed: (u32, Vec<u32>) = parsed.ok_or_else(|| fault(dir, "nodes", number, "`nodeN`, N below 1024, and a CPU list", line))?;
+        all_cpus += parsed.1.len();
+        if all_cpus > MAX_CPUS {
+            return Err(fault(dir, "nodes", number, "at most 65536 CPUs on all nodes", line));
+        }
+        nodes.push(parsed);
     }
     nodes.sort_unstable();
     Ok(nodes)
@@ -132,6 +141,15 @@ fn fault(dir: &Path, name: &str, line: u64, expected: &'static str, found: &str)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nodes_have_their_cpus_and_no_more_than_there_can_be() {
+        let dir = Path::new("capture");
+        assert_eq!(nodes(dir, "node1 2-3\nnode0 0,1\nnode2\n").unwrap(), [(0, vec![0, 1]), (1, vec![2, 3]), (2, vec![])]);
+        assert!(nodes(dir, "node0 0-65534\nnode1 65535\n").is_ok());
+        let message = nodes(dir, &"node0 0-65534\n".repeat(2)).unwrap_err().to_string();
+        assert!(message.contains("nodes, line 2: expected at most 65536 CPUs on all nodes"), "{message}");
+    }
 
     #[test]
     fn memory_of_nodes_is_read_from_zoneinfo() {

@@ -2,7 +2,7 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `trace.dat`, `perf.data`, or `ring` | the trace; `ring` is a folder of [raw pages](crate::ringdump), whose files may also be in the capture itself |
+//! | `trace.dat`, `perf.data`, `trace.parquet`, `trace.txt` or `ring` | the trace; but for `trace.parquet` files may be packed: `.gz`, `.zst`, `.xz`; `ring` is a folder of [raw pages](crate::ringdump), whose files may also be in the capture itself |
 //! | `slab.before`, `slab.after` | all of `/sys/kernel/slab`, see [`snapshot`] |
 //! | `slabinfo.before`, `slabinfo.after` | `/proc/slabinfo`, see [`slabinfo`] |
 //! | `meminfo.*` | of `/proc/meminfo`, the memory in slabs |
@@ -23,8 +23,22 @@ pub use pages::{PageSnapshot, ZonePages};
 pub use slabinfo::SlabinfoFile;
 pub use snapshot::SlabSnapshot;
 
-/// Names that the file of a trace may have in a capture, the first found first.
-const TRACES: [&str; 2] = ["trace.dat", "perf.data"];
+/// Names that a trace may have in a capture, the first found first.
+const TRACES: [&str; 13] = [
+    "trace.dat",
+    "trace.dat.zst",
+    "trace.dat.gz",
+    "trace.dat.xz",
+    "perf.data",
+    "perf.data.zst",
+    "perf.data.gz",
+    "perf.data.xz",
+    "trace.parquet",
+    "trace.txt",
+    "trace.txt.zst",
+    "trace.txt.gz",
+    "trace.txt.xz",
+];
 
 /// Name of a folder of raw ring-buffer pages in a capture.
 const RING: &str = "ring";
@@ -49,19 +63,14 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Reads a capture directory; the trace itself is only located: `trace.dat`, `perf.data`, or raw ring-buffer pages in
-    /// the folder `ring` or in the directory itself. A directory with both files is a capture of the trace.dat: snapshots are at its markers, of which a
-    /// perf.data has none.
+    /// Reads a capture directory; the trace itself is only located: a file, or raw ring-buffer pages in the folder `ring` or in the
+    /// directory itself. A directory with several is a capture of the trace.dat: snapshots are at its markers, of which a perf.data has none.
     ///
     /// # Errors
     ///
     /// If there is no trace in the directory, or a file cannot be read or understood.
     pub fn open(dir: &Path) -> Result<Self, TraceError> {
-        let file = TRACES.iter().map(|name| dir.join(name)).find(|trace| trace.is_file());
-        let Some(trace) = file.or_else(|| [dir.join(RING), dir.to_owned()].into_iter().find(|dir| is_ring_dump(dir))) else {
-            let what = "not a capture directory: expected a file trace.dat or perf.data in it, or a folder ring with per_cpu and events of tracefs".to_owned();
-            return Err(TraceError::Unsupported { path: dir.to_owned(), what });
-        };
+        let trace = Self::trace_in(dir)?;
         let snapshot = |name: &str| optional(&dir.join(name))?.map(|text| snapshot::parse(&dir.join(name), &text)).transpose();
         let slabinfo = |name: &str| {
             let file = optional(&dir.join(name))?.map(|text| slabinfo::parse(&dir.join(name), &text)).transpose()?;
@@ -81,6 +90,23 @@ impl Capture {
 }
 
 impl Capture {
+    /// The trace in a capture directory.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn trace_in(dir: &Path) -> Result<PathBuf, TraceError> {
+        let file = TRACES.iter().map(|name| dir.join(name)).find(|trace| trace.is_file());
+        let trace = file.or_else(|| [dir.join(RING), dir.to_owned()].into_iter().find(|dir| is_ring_dump(dir)));
+        trace.ok_or_else(|| {
+            let what =
+                "not a capture directory: expected a file trace.dat, perf.data, trace.parquet or trace.txt in it, or a folder ring with \
+                        per_cpu and events of tracefs"
+                    .to_owned();
+            TraceError::Unsupported { path: dir.to_owned(), what }
+        })
+    }
+
     /// The page allocator's figures near the start of the recording (`buddyinfo.before` and its siblings); `None` without a
     /// zoneinfo, which alone tells the extent of the zones. Only who asks for them can stumble over damage in these files.
     ///

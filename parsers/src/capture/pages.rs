@@ -70,6 +70,9 @@ pub struct PageSet {
 /// Orders that are read of a line: beyond any that a kernel can be built with.
 const MAX_ORDERS: usize = 64;
 
+/// More than any kernel has: 1024 nodes with 6 zones each. Every line of the other files is looked up among them.
+const MAX_ZONES: usize = 8192;
+
 impl PageSnapshot {
     pub(super) fn read(dir: &Path, moment: &str) -> Result<Option<Self>, TraceError> {
         let file = |name: &str| {
@@ -151,6 +154,9 @@ fn zones(text: &str) -> Result<Vec<ZonePages>, Fault> {
         if line.starts_with("Node ") {
             let head = zone_head(line).and_then(|(node, name)| Some((node, name.split_whitespace().next()?.to_owned())));
             let (node, name) = head.ok_or_else(|| fault("zoneinfo", number, "`Node N, zone NAME`", line))?;
+            if zones.len() == MAX_ZONES {
+                return Err(fault("zoneinfo", number, "at most 8192 zones", line));
+            }
             zones.push(ZonePages { node, name, ..ZonePages::default() });
         } else if let Some(zone) = zones.last_mut() {
             zone_line(zone, line.trim_start()).ok_or_else(|| fault("zoneinfo", number, "a number of pages after this name", line))?;

@@ -14,6 +14,7 @@ use crate::error::TraceError;
 use crate::event;
 use crate::joining::{Joiner, Numbered};
 use crate::kmem::{Decoder, Piece};
+use crate::mapped::reserve_huge;
 use crate::parse::Endian;
 use crate::recording::{Accounting, CpuStream, Damage, Info, Loss, Pointers, Recording};
 
@@ -28,6 +29,8 @@ pub(super) struct Decoded {
     runs: Vec<(u16, usize)>,
     pub(super) accounting: Accounting,
     pub(super) tally: Tally,
+    /// Names of threads, in the order of the file.
+    pub(super) tasks: Vec<(i32, String)>,
 }
 
 /// What is counted beside the events that the decoder counts.
@@ -69,6 +72,7 @@ pub(super) fn decode(perf: &PerfData, progress: &(dyn Fn(u64) + Sync)) -> Result
     refuse_unknown(perf, &tally)?;
     let seen = recording.streams.iter().map(|stream| stream.cpu).max();
     recording.info = info(contents, spans.is_compressed(), seen);
+    recording.symbols = perf.symbols();
     remark(contents, &decoder, tally, &mut recording.accounting);
     Ok(recording)
 }
@@ -118,6 +122,7 @@ impl Reader<'_> {
         while let Ok(record) = record_at(&span.records, at, self.contents.endian) {
             match record.kind {
                 kind::SAMPLE => self.sample(record.body, span, at),
+                kind::COMM => self.task(record.body),
                 kind::LOST | kind::LOST_SAMPLES | kind::THROTTLE => self.loss(record),
                 known if is_known(known) => {}
                 unknown => {
@@ -171,6 +176,13 @@ impl Reader<'_> {
         if piece.events.len() > before && self.decoded.runs.last().is_none_or(|(last, _)| *last != cpu) {
             self.decoded.runs.push((cpu, before));
         }
+    }
+
+    /// COMM: `u32` process, `u32` thread, name with a zero behind it.
+    fn task(&mut self, body: &[u8]) {
+        let (Some(thread), Some(name)) = (u32_at(body, 4, self.contents.endian), body.get(8..)) else { return };
+        let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+        self.decoded.tasks.push((thread.cast_signed(), String::from_utf8_lossy(name).into_owned()));
     }
 
     #[cold]
@@ -243,6 +255,7 @@ fn assemble(decoded: Vec<Decoded>, events: usize, decoder: &Decoder, accounting:
     let mut pieces: Vec<Numbered> = Vec::with_capacity(decoded.len());
     for part in decoded {
         recording.accounting.absorb(part.accounting);
+        recording.tasks.extend(part.tasks);
         total.absorb(part.tally);
         let ends = part.runs.iter().skip(1).map(|&(_, start)| start).chain([part.piece.events.len()]);
         for (&(cpu, start), end) in part.runs.iter().zip(ends) {
@@ -258,7 +271,8 @@ fn assemble(decoded: Vec<Decoded>, events: usize, decoder: &Decoder, accounting:
 
 /// The events of one CPU by time; those of equal time stay in the order of the file.
 fn in_order(pieces: &[Numbered], runs: Vec<Run>) -> Vec<event::Event> {
-    let mut events = Vec::with_capacity(runs.iter().map(|(_, range)| range.len()).sum());
+    let mut events = Vec::new();
+    reserve_huge(&mut events, runs.iter().map(|(_, range)| range.len()).sum());
     for (piece, range) in runs {
         if let Some(piece) = pieces.get(piece) {
             events.extend(piece.events.get(range).unwrap_or_default().iter().map(|event| piece.numbers.apply(*event)));

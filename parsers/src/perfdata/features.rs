@@ -104,7 +104,8 @@ fn nodes(cursor: &mut Cursor<'_>, endian: Endian) -> Result<Vec<(u32, Vec<u32>)>
     if count > MAX_NODES {
         return Err(start.fault("at most 1024 nodes"));
     }
-    let mut nodes = Vec::new();
+    let mut nodes: Vec<(u32, Vec<u32>)> = Vec::new();
+    let mut all_cpus = 0;
     for _ in 0..count {
         let start = cursor.clone();
         let node = cursor.read(u32(endian))?;
@@ -115,6 +116,10 @@ fn nodes(cursor: &mut Cursor<'_>, endian: Endian) -> Result<Vec<(u32, Vec<u32>)>
         cursor.take(16, "sizes of a node's memory")?;
         let start = cursor.clone();
         let cpus = cpu_list(text(cursor, endian)?.trim()).ok_or_else(|| start.fault("a CPU list such as 0-3,8"))?;
+        all_cpus += cpus.len();
+        if all_cpus > MAX_CPUS as usize {
+            return Err(start.fault("at most 65536 CPUs on all nodes"));
+        }
         nodes.push((node, cpus));
     }
     nodes.sort_unstable();

@@ -9,8 +9,7 @@ use crate::blocks::{self, Blocks};
 use crate::error::Problem;
 use crate::parse::{Cursor, Endian, cstr, u32};
 
-/// Reads the block up to the event formats; what follows (symbols, printk formats, command lines) is of no
-/// use here.
+/// Reads the block up to the kernel's symbols; what follows (printk formats, command lines) is of no use here.
 pub(super) fn read(mut cursor: Cursor<'_>, endian: Endian) -> Result<Blocks, Problem> {
     cursor.enter("tracing data");
     cursor.read(|input| context("17 08 44 `tracing`", tag(&b"\x17\x08\x44tracing"[..])).parse(input))?;
@@ -30,5 +29,7 @@ pub(super) fn read(mut cursor: Cursor<'_>, endian: Endian) -> Result<Blocks, Pro
     let mut all = Blocks { header_page, ..Blocks::default() };
     blocks::ftrace_formats(&mut cursor, endian, &mut all)?;
     blocks::event_formats(&mut cursor, endian, &mut all)?;
+    // No event depends on it: what cannot be read is not there.
+    blocks::kallsyms(&mut cursor, endian, &mut all).ok();
     Ok(all)
 }

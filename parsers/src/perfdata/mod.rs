@@ -44,6 +44,7 @@ mod stream;
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::blocks::Blocks;
 use crate::error::{Problem, TraceError};
@@ -51,6 +52,7 @@ use crate::mapped::MappedFile;
 use crate::parse::Endian;
 use crate::recording::Recording;
 use crate::stream::EventSource;
+use crate::symbols::Kallsyms;
 use attr::Attrs;
 use events::Events;
 use features::Features;
@@ -60,7 +62,8 @@ pub use header::is_perf_data;
 /// A perf.data file, opened and understood up to its records.
 #[derive(Debug)]
 pub struct PerfData {
-    file: MappedFile,
+    /// Shared with the symbols of recordings, which are read when they are asked for.
+    file: Arc<MappedFile>,
     contents: Contents,
 }
 
@@ -94,7 +97,7 @@ impl PerfData {
         let contents = read_headers(&file).map_err(|error| error.at(file.path()));
         // A header cut off by a shrinking file looks damaged; the true cause is the better message.
         file.check()?;
-        Ok(Self { contents: contents?, file })
+        Ok(Self { contents: contents?, file: Arc::new(file) })
     }
 
     /// Decodes all events, on as many threads as rayon's pool has; a compressed file is decompressed by
@@ -126,6 +129,12 @@ impl PerfData {
     #[must_use]
     pub fn data_bytes(&self) -> u64 {
         (self.data_end() - self.contents.data_start) as u64
+    }
+
+    /// The kernel's symbols: old versions of perf stored them.
+    fn symbols(&self) -> Kallsyms {
+        let range = self.contents.blocks.kallsyms.clone();
+        range.map_or_else(Kallsyms::default, |range| Kallsyms::within(&self.file, range))
     }
 
     /// Offset behind the data in the file: what is claimed, or what there is.

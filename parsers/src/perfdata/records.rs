@@ -8,6 +8,7 @@ pub(super) const HEADER_BYTES: usize = 8;
 /// Kinds of records (`enum perf_event_type`, `enum perf_user_event_type`) that are told apart here.
 pub(super) mod kind {
     pub(in super::super) const LOST: u32 = 2;
+    pub(in super::super) const COMM: u32 = 3;
     pub(in super::super) const THROTTLE: u32 = 5;
     pub(in super::super) const SAMPLE: u32 = 9;
     pub(in super::super) const LOST_SAMPLES: u32 = 13;

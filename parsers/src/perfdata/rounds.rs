@@ -65,7 +65,7 @@ impl<'a> Stream<'a> {
             spans: Spans::new(&perf.file, contents.data_start, perf.data_end(), contents.endian),
             progress,
             joiner: Joiner::default(),
-            facts: Recording { info: info(contents, false, None), ..Recording::default() },
+            facts: Recording { info: info(contents, false, None), symbols: perf.symbols(), ..Recording::default() },
             tally: Tally::new(contents.events.all.len()),
             waiting: Vec::new(),
             horizon: Horizon::default(),
@@ -81,6 +81,7 @@ impl<'a> Stream<'a> {
         let decoded: Vec<Decoded> = batch.par_iter().map(|span| read_span(contents, &self.decoder, span)).collect();
         for (span, part) in batch.iter().zip(decoded) {
             self.facts.accounting.absorb(part.accounting);
+            self.facts.tasks.extend(part.tasks);
             self.tally.absorb(part.tally);
             let numbered = self.joiner.take(part.piece, &self.decoder, &mut self.facts);
             let newest_ns = numbered.events.iter().map(|event| event.time_ns).max().unwrap_or(0);

@@ -6,10 +6,11 @@
 //! | `events/header_page` | the layout of sub-buffers | yes |
 //! | `events/SYSTEM/EVENT/format` | the fields of each event, with its number; those of `kmem` for a replay, `ftrace/print` for markers | those of `kmem` |
 //! | `trace_clock` | the clock of the time stamps | no |
+//! | `saved_cmdlines` | names of threads | no |
 //! | `per_cpu/cpuN/stats` | what the buffer counted, losses among it | no |
 //! | `uname` | the kernel, as `uname -a` tells | no |
 //!
-//! Everything else that tracefs has, such as `events/header_event`, `saved_cmdlines` and `printk_formats`, may be there and is not needed. The files of CPUs are read as
+//! Everything else that tracefs has, such as `events/header_event` and `printk_formats`, may be there and is not needed. The files of CPUs are read as
 //! they are, not unpacked. No file says in which byte order numbers are: the data shows it.
 //!
 //! | module | what it is for |
@@ -34,6 +35,7 @@ use crate::subbuffers::span::{CpuData, Span, Spans};
 use crate::subbuffers::stream::Stream;
 use crate::subbuffers::texts::{chosen_clock, overruns};
 use crate::subbuffers::{ClockTerms, Container, Terms};
+use crate::tasks;
 
 /// A directory of raw ring-buffer pages, opened and understood up to the pages themselves.
 #[derive(Debug)]
@@ -69,7 +71,10 @@ impl RingDump {
     /// If a file that is needed is missing (see [the table](self)), cannot be read, or a text is damaged.
     pub fn open(dir: &Path) -> Result<Self, TraceError> {
         let files::Found { cpus, remarks } = files::find(dir)?;
-        let blocks = formats::read(dir)?;
+        let mut blocks = formats::read(dir)?;
+        if let Some(text) = formats::optional(&dir.join("saved_cmdlines"))? {
+            tasks::parse(&text, &mut blocks.tasks);
+        }
         let unsupported = |what: String| TraceError::Unsupported { path: dir.to_owned(), what };
         if cpus.is_empty() {
             return Err(unsupported(format!("there are formats of events, but no pages of a CPU; expected {}", files::EXPECTED)));

@@ -52,16 +52,17 @@ pub(crate) fn next_block<'a>(cursor: &mut Cursor<'a>, endian: Endian, start: u64
     Ok(Block { offset, data, plain_bytes })
 }
 
-/// Decompresses a block; the result has exactly the size that the block claims.
-pub(crate) fn unpack(codec: Codec, block: Block<'_>) -> Result<Vec<u8>, Fault> {
+/// Decompresses a block into a buffer; the result has exactly the size that the block claims.
+pub(crate) fn unpack(codec: Codec, block: Block<'_>, plain: &mut Vec<u8>) -> Result<(), Fault> {
+    plain.clear();
     let claimed = block.plain_bytes as usize;
     let unpacked = match codec {
         Codec::None => Err("a compression method in the preamble".into()),
-        Codec::Zstd if claimed <= TRUSTED_BLOCK => zstd_bulk(block.data, claimed),
-        Codec::Zstd => {
-            zstd::stream::read::Decoder::new(block.data).and_then(|decoder| limited(decoder, claimed)).map_err(|error| describe(&error))
-        }
-        Codec::Zlib => limited(flate2::read::ZlibDecoder::new(block.data), claimed).map_err(|error| describe(&error)),
+        Codec::Zstd if claimed <= TRUSTED_BLOCK => zstd_bulk(block.data, claimed, plain),
+        Codec::Zstd => zstd::stream::read::Decoder::new(block.data)
+            .and_then(|decoder| limited(decoder, claimed, plain))
+            .map_err(|error| describe(&error)),
+        Codec::Zlib => limited(flate2::read::ZlibDecoder::new(block.data), claimed, plain).map_err(|error| describe(&error)),
     };
     let fault = |expected: Cow<'static, str>, found: String| Fault {
         section: "compressed block".into(),
@@ -69,23 +70,23 @@ pub(crate) fn unpack(codec: Codec, block: Block<'_>) -> Result<Vec<u8>, Fault> {
         expected,
         found,
     };
-    let plain = unpacked.map_err(|found| fault(format!("{} data", codec.name()).into(), found))?;
+    unpacked.map_err(|found| fault(format!("{} data", codec.name()).into(), found))?;
     if plain.len() == claimed {
-        Ok(plain)
+        Ok(())
     } else {
         Err(fault(format!("{claimed} bytes after decompression").into(), format!("{} or more", plain.len())))
     }
 }
 
 /// Reads at most one byte more than claimed, so that a surplus shows.
-fn limited(reader: impl Read, claimed: usize) -> std::io::Result<Vec<u8>> {
-    let mut plain = Vec::with_capacity(claimed.min(TRUSTED_BLOCK));
-    reader.take(claimed as u64 + 1).read_to_end(&mut plain)?;
-    Ok(plain)
+fn limited(reader: impl Read, claimed: usize, plain: &mut Vec<u8>) -> std::io::Result<()> {
+    plain.reserve(claimed.min(TRUSTED_BLOCK));
+    reader.take(claimed as u64 + 1).read_to_end(plain)?;
+    Ok(())
 }
 
 /// trace-cmd's chunks are small and many: one decompressor per thread serves them all.
-fn zstd_bulk(data: &[u8], claimed: usize) -> Result<Vec<u8>, String> {
+fn zstd_bulk(data: &[u8], claimed: usize, plain: &mut Vec<u8>) -> Result<(), String> {
     thread_local! {
         static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
     }
@@ -94,7 +95,9 @@ fn zstd_bulk(data: &[u8], claimed: usize) -> Result<Vec<u8>, String> {
             Some(decompressor) => decompressor,
             None => slot.insert(zstd::bulk::Decompressor::new().map_err(|error| describe(&error))?),
         };
-        decompressor.decompress(data, claimed).map_err(|error| describe(&error))
+        plain.reserve(claimed);
+        decompressor.decompress_to_buffer(data, plain).map_err(|error| describe(&error))?;
+        Ok(())
     })
 }
 

@@ -1,4 +1,7 @@
 //! Spans to events, in parallel.
+//!
+//! Pieces are put together in file order while the next jobs are decoded, so that what they make is still in the processor's cache, and their
+//! buffers are used again: fresh memory costs more than decoding.
 
 use rayon::prelude::*;
 
@@ -8,18 +11,38 @@ use super::{Container, Terms};
 use crate::event::Event;
 use crate::joining::{Joiner, Numbered};
 use crate::kmem::{Decoder, Piece};
+use crate::mapped::prefer_huge_pages;
 use crate::recording::{Accounting, CpuStream, Damage, Loss, Recording};
 use crate::ring::visit_records;
+
+/// Jobs of each thread between two times that they wait for each other.
+const JOBS_OF_A_THREAD: usize = 8;
 
 /// Decodes all events of a container.
 pub(crate) fn decode<'a>(container: impl Container<'a>, progress: &(dyn Fn(u64) + Sync)) -> Recording {
     let reader = Reader::new(container, progress);
     let mut accounting = Accounting::default();
     let spans = reader.container.spans(&mut accounting);
-    let decoded: Vec<Decoded> = spans.jobs().into_par_iter().map(|job| reader.decode(job)).collect();
-    let mut recording = assemble(decoded, &reader.decoder, accounting);
+    let cpu_bytes = spans.bytes_by_cpu();
+    let mut assembly = Assembly::new(&reader.decoder, accounting);
+    let mut decoded: Vec<Decoded> = Vec::new();
+    for jobs in spans.jobs().chunks(JOBS_OF_A_THREAD * rayon::current_num_threads()).chain([&[][..]]) {
+        let mut spare = std::mem::take(&mut assembly.spare);
+        spare.resize_with(jobs.len(), Vec::new);
+        let put_together = || {
+            decoded.drain(..).for_each(|part| {
+                let bytes = cpu_bytes.get(&part.cpu).copied().unwrap_or(0);
+                assembly.take(part, bytes);
+            });
+        };
+        let decode = || jobs.par_iter().zip(spare).map(|(job, events)| reader.decode(job, events)).collect();
+        ((), decoded) = rayon::join(put_together, decode);
+    }
+    let mut recording = assembly.finish();
     let seen = recording.streams.iter().map(|stream| stream.cpu).max();
     recording.info = reader.container.info(seen);
+    recording.symbols = reader.container.symbols();
+    recording.tasks = reader.container.blocks().tasks.clone();
     reader.remark(&mut recording.accounting);
     recording
 }
@@ -27,6 +50,8 @@ pub(crate) fn decode<'a>(container: impl Container<'a>, progress: &(dyn Fn(u64) 
 /// What one job made of its spans.
 pub(super) struct Decoded {
     pub(super) cpu: u16,
+    /// Bytes that its spans take in the file.
+    file_bytes: usize,
     pub(super) piece: Piece,
     pub(super) accounting: Accounting,
 }
@@ -46,11 +71,14 @@ impl<'a, 'p, C: Container<'a>> Reader<'p, C> {
         Self { container, decoder, terms, progress }
     }
 
-    pub(super) fn decode(&self, job: &[Span<'_>]) -> Decoded {
+    /// `events` is an empty buffer to decode into.
+    pub(super) fn decode(&self, job: &[Span<'_>], events: Vec<Event>) -> Decoded {
         let cpu = job.first().map_or(0, |span| span.cpu);
-        let mut decoded = Decoded { cpu, piece: Piece::default(), accounting: Accounting::default() };
+        let mut decoded = Decoded { cpu, file_bytes: 0, piece: Piece { events, ..Piece::default() }, accounting: Accounting::default() };
+        let mut unpacked = Vec::new();
         for span in job {
-            decode_span(*span, self.terms, &self.decoder, &mut decoded);
+            decode_span(*span, self.terms, &self.decoder, &mut unpacked, &mut decoded);
+            decoded.file_bytes += span.content.file_bytes();
             (self.progress)(span.content.file_bytes() as u64);
         }
         decoded
@@ -70,15 +98,12 @@ impl<'a, 'p, C: Container<'a>> Reader<'p, C> {
     }
 }
 
-fn decode_span(span: Span<'_>, terms: Terms, decoder: &Decoder, decoded: &mut Decoded) {
-    let unpacked;
+/// `unpacked` is a buffer to unpack into.
+fn decode_span(span: Span<'_>, terms: Terms, decoder: &Decoder, unpacked: &mut Vec<u8>, decoded: &mut Decoded) {
     let (data, packed) = match span.content {
         SpanContent::Plain(data) => (data, false),
-        SpanContent::Packed(block) => match unpack(terms.codec, block) {
-            Ok(plain) => {
-                unpacked = plain;
-                (unpacked.as_slice(), true)
-            }
+        SpanContent::Packed(block) => match unpack(terms.codec, block, unpacked) {
+            Ok(()) => (unpacked.as_slice(), true),
             Err(fault) => {
                 decoded.accounting.damaged(Damage { cpu: span.cpu, byte: span.offset, reason: fault.to_string() });
                 return;
@@ -108,29 +133,59 @@ fn sub_buffer(page: &[u8], span: Span<'_>, within: usize, packed: bool, terms: T
     }
 }
 
-/// Puts the pieces together in file order, with names and marks numbered over the whole trace.
-fn assemble(decoded: Vec<Decoded>, decoder: &Decoder, accounting: Accounting) -> Recording {
-    let mut recording = Recording { accounting, ..Recording::default() };
-    let mut joiner = Joiner::default();
-    let mut cpus: Vec<(u16, Vec<Numbered>)> = Vec::new();
-    for part in decoded {
-        recording.accounting.absorb(part.accounting);
-        let numbered = joiner.take(part.piece, decoder, &mut recording);
-        match cpus.last_mut() {
-            Some((cpu, parts)) if *cpu == part.cpu => parts.push(numbered),
-            _ => cpus.push((part.cpu, vec![numbered])),
-        }
-    }
-    recording.streams = cpus.into_par_iter().map(|(cpu, parts)| CpuStream { cpu, events: joined(parts) }).collect();
-    joiner.finish(&mut recording);
-    recording
+/// Puts pieces together in file order, with names and marks numbered over the whole trace.
+struct Assembly<'a> {
+    decoder: &'a Decoder,
+    recording: Recording,
+    joiner: Joiner,
+    /// Buffers of pieces that were put together.
+    spare: Vec<Vec<Event>>,
+    /// Bytes in the file of the present CPU's data that were put together.
+    done_bytes: usize,
 }
 
-/// The events of one CPU.
-fn joined(parts: Vec<Numbered>) -> Vec<Event> {
-    let mut joined = Vec::with_capacity(parts.iter().map(|part| part.events.len()).sum());
-    for part in parts {
-        joined.extend(part.events.iter().map(|event| part.numbers.apply(*event)));
+impl<'a> Assembly<'a> {
+    fn new(decoder: &'a Decoder, accounting: Accounting) -> Self {
+        let recording = Recording { accounting, ..Recording::default() };
+        Self { decoder, recording, joiner: Joiner::default(), spare: Vec::new(), done_bytes: 0 }
     }
-    joined
+
+    /// Takes what a job became; its CPU's data takes `cpu_bytes` of the file.
+    fn take(&mut self, part: Decoded, cpu_bytes: usize) {
+        let recording = &mut self.recording;
+        recording.accounting.absorb(part.accounting);
+        let Numbered { mut events, numbers } = self.joiner.take(part.piece, self.decoder, recording);
+        if recording.streams.last().is_none_or(|stream| stream.cpu != part.cpu) {
+            recording.streams.push(CpuStream { cpu: part.cpu, events: Vec::new() });
+            self.done_bytes = 0;
+        }
+        self.done_bytes += part.file_bytes;
+        if let Some(stream) = recording.streams.last_mut() {
+            make_room(&mut stream.events, events.len(), self.done_bytes, cpu_bytes);
+            stream.events.extend(events.iter().map(|event| numbers.apply(*event)));
+        }
+        events.clear();
+        self.spare.push(events);
+    }
+
+    fn finish(mut self) -> Recording {
+        self.joiner.finish(&mut self.recording);
+        self.recording
+    }
+}
+
+/// Makes room for `more` events and, if the rest of a CPU's data holds as many in a byte as what is done, for all to come: memory that grows
+/// again and again is moved each time. What is not filled is never touched.
+fn make_room(events: &mut Vec<Event>, more: usize, done_bytes: usize, cpu_bytes: usize) {
+    /// Events take 6 bytes of a file and more; what claims to be denser gets no room ahead.
+    const EVENT_BYTES: u128 = 2;
+    let known = events.len() + more;
+    if events.capacity() >= known {
+        return;
+    }
+    let expected = (known as u128 * cpu_bytes as u128 * 9 / 8 / done_bytes.max(1) as u128).min(cpu_bytes as u128 / EVENT_BYTES) as usize;
+    // Where there is no such room it grows as any other.
+    if events.try_reserve_exact(expected.saturating_sub(events.len())).is_ok() {
+        prefer_huge_pages(events.spare_capacity_mut());
+    }
 }

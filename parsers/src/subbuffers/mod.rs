@@ -22,6 +22,7 @@ use crate::blocks::Blocks;
 use crate::error::TraceError;
 use crate::recording::{Accounting, Info};
 use crate::ring::Layout;
+use crate::symbols::Kallsyms;
 use compression::Codec;
 use span::{Span, Spans};
 
@@ -38,6 +39,11 @@ pub(crate) trait Container<'a>: Sync {
 
     /// What the trace says of itself; `seen` is the highest CPU with an event.
     fn info(&self, seen: Option<u16>) -> Info;
+
+    /// The kernel's symbols, as far as the trace has them.
+    fn symbols(&self) -> Kallsyms {
+        Kallsyms::default()
+    }
 
     /// Lost events by the ring buffer's own statistics.
     fn ring_overruns(&self) -> u64;

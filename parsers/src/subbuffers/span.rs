@@ -1,5 +1,7 @@
 //! Cutting each CPU's data into pieces that are decoded independently.
 
+use std::collections::BTreeMap;
+
 use super::compression::Block;
 use crate::recording::{Accounting, Damage};
 
@@ -80,6 +82,15 @@ impl<'a> Spans<'a> {
         };
         self.job_bytes += content.file_bytes();
         self.all.push(Span { cpu, job, offset, content });
+    }
+
+    /// Bytes in the file of each CPU's data.
+    pub(crate) fn bytes_by_cpu(&self) -> BTreeMap<u16, usize> {
+        let mut bytes = BTreeMap::new();
+        for span in &self.all {
+            *bytes.entry(span.cpu).or_default() += span.content.file_bytes();
+        }
+        bytes
     }
 
     /// The spans of each job, in file order.

@@ -44,7 +44,13 @@ impl<'a, C: Container<'a>> Stream<'a, C> {
             }
             jobs.last_mut().into_iter().for_each(|jobs| jobs.push_back(job.to_vec()));
         }
-        let facts = Recording { accounting, info: reader.container.info(None), ..Recording::default() };
+        let facts = Recording {
+            accounting,
+            info: reader.container.info(None),
+            symbols: reader.container.symbols(),
+            tasks: reader.container.blocks().tasks.clone(),
+            ..Recording::default()
+        };
         let queues = Queues::new(cpus.into_iter());
         Self { reader, jobs, queues, joiner: Joiner::default(), facts, seen: None, is_done: false }
     }
@@ -61,7 +67,7 @@ impl<'a, C: Container<'a>> Stream<'a, C> {
                     .collect::<Vec<_>>()
             })
             .collect();
-        let decoded: Vec<Decoded> = taken.par_iter().map(|(_, job)| self.reader.decode(job)).collect();
+        let decoded: Vec<Decoded> = taken.par_iter().map(|(_, job)| self.reader.decode(job, Vec::new())).collect();
         for ((place, job), part) in taken.iter().zip(decoded) {
             self.facts.accounting.absorb(part.accounting);
             if !part.piece.events.is_empty() {

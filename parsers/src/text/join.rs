@@ -255,11 +255,7 @@ impl<'o> Joining<'o> {
 
     fn remark_on_pointers(&self, remarks: &mut Vec<String>) {
         if self.survey.pointers == Pointers::Hashed {
-            remarks.push(
-                "pointers are hashed: objects can be told apart, but not where they were. Real addresses are in a trace of \
-                 `trace-cmd record -e kmem`, or in text of a kernel booted with no_hash_pointers"
-                    .to_owned(),
-            );
+            remarks.push("pointers are hashed: objects can be told apart, but not where they were".to_owned());
         }
         if self.survey.is_mixed {
             remarks.push("some pointers are hashed and others are not; the same object may have two".to_owned());

@@ -43,7 +43,7 @@ use std::path::Path;
 
 use crate::error::TraceError;
 use crate::event::Event;
-use crate::mapped::MappedFile;
+use crate::mapped::{MappedFile, reserve_huge};
 use crate::recording::{CpuStream, Recording};
 use crate::stream::EventSource;
 use join::Joining;
@@ -122,7 +122,9 @@ fn deal_out(events: &[Event], streams: &mut BTreeMap<u16, Vec<Event>>) {
     // A CPU's events mostly come several in a row.
     for run in events.chunk_by(|a, b| a.cpu == b.cpu) {
         if let Some(first) = run.first() {
-            streams.entry(first.cpu).or_default().extend_from_slice(run);
+            let events = streams.entry(first.cpu).or_default();
+            reserve_huge(events, run.len());
+            events.extend_from_slice(run);
         }
     }
 }

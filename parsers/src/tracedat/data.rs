@@ -12,6 +12,7 @@ use crate::subbuffers::compression::next_block;
 use crate::subbuffers::span::{CpuData, Span, SpanContent, Spans};
 use crate::subbuffers::texts::chosen_clock;
 use crate::subbuffers::{ClockTerms, Container, Terms};
+use crate::symbols::Kallsyms;
 
 /// Bytes of data whose pages are held while its chunks are looked for.
 const WALKED_BYTES: usize = 16 << 20;
@@ -50,6 +51,10 @@ impl<'a> Container<'a> for Chosen<'a> {
 
     fn spans(&self, accounting: &mut Accounting) -> Spans<'a> {
         spans(self.trace, self.buffer, accounting)
+    }
+
+    fn symbols(&self) -> Kallsyms {
+        self.trace.symbols()
     }
 
     fn info(&self, seen: Option<u16>) -> Info {

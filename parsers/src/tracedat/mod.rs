@@ -21,6 +21,7 @@ mod v7;
 pub(crate) mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
 pub use preamble::is_trace_dat;
 
@@ -32,6 +33,7 @@ use crate::stream::EventSource;
 use crate::subbuffers::decode::decode;
 use crate::subbuffers::span::CpuData;
 use crate::subbuffers::stream::Stream;
+use crate::symbols::{Kallsyms, NoSymbols};
 use data::Chosen;
 use options::Options;
 use preamble::Preamble;
@@ -39,7 +41,8 @@ use preamble::Preamble;
 /// A trace.dat file, opened and understood up to its per-CPU data.
 #[derive(Debug)]
 pub struct TraceDat {
-    file: MappedFile,
+    /// Shared with the symbols of recordings, which are read when they are asked for.
+    file: Arc<MappedFile>,
     contents: Contents,
 }
 
@@ -77,7 +80,7 @@ impl TraceDat {
         let contents = read_headers(&file).map_err(|error| error.at(file.path()));
         // A header cut off by a shrinking file looks damaged; the true cause is the better message.
         file.check()?;
-        Ok(Self { contents: contents?, file })
+        Ok(Self { contents: contents?, file: Arc::new(file) })
     }
 
     /// Decodes all events, on as many threads as rayon's pool has.
@@ -100,6 +103,22 @@ impl TraceDat {
     /// As [`TraceDat::decode`].
     pub fn stream<'a>(&'a self, progress: &'a (dyn Fn(u64) + Sync)) -> Result<impl EventSource + 'a, TraceError> {
         Ok(Stream::new(Chosen::of(self)?, progress))
+    }
+
+    /// The kernel's symbols, as far as the file has them.
+    fn symbols(&self) -> Kallsyms {
+        if let Some(range) = &self.contents.blocks.kallsyms {
+            return Kallsyms::within(&self.file, range.clone());
+        }
+        let Some(&(_, offset)) = self.contents.options.sections.iter().find(|(id, _)| *id == options::id::KALLSYMS) else {
+            return Kallsyms::default();
+        };
+        let (file, preamble) = (Arc::clone(&self.file), self.contents.preamble);
+        Kallsyms::lazy(move || {
+            let symbols = v7::symbols(&file, preamble, offset);
+            file.check().map_err(|error| NoSymbols::Damaged(error.to_string()))?;
+            symbols
+        })
     }
 
     /// Bytes of per-CPU data that [`TraceDat::decode`] will report progress on.

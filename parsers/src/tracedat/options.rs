@@ -48,6 +48,8 @@ pub(super) mod id {
     pub(in super::super) const HEADER_INFO: u16 = 16;
     pub(in super::super) const FTRACE_EVENTS: u16 = 17;
     pub(in super::super) const EVENT_FORMATS: u16 = 18;
+    pub(in super::super) const KALLSYMS: u16 = 19;
+    pub(in super::super) const CMDLINES: u16 = 21;
 }
 
 /// Reads an option list up to its end mark.

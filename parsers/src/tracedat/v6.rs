@@ -22,9 +22,9 @@ pub(super) fn read(file: &[u8], preamble: Preamble, body: usize) -> Result<Conte
     let mut all = Blocks { header_page, ..Blocks::default() };
     blocks::ftrace_formats(&mut cursor, endian, &mut all)?;
     blocks::event_formats(&mut cursor, endian, &mut all)?;
-    blocks::skip_sized_u32(&mut cursor, endian, "kallsyms")?;
+    blocks::kallsyms(&mut cursor, endian, &mut all)?;
     blocks::skip_sized_u32(&mut cursor, endian, "printk formats")?;
-    blocks::skip_sized_u64(&mut cursor, endian, "command lines")?;
+    blocks::cmdlines(&mut cursor, endian, &mut all)?;
     cursor.enter("CPU count");
     let at_count = cursor.clone();
     let cpus = cursor.read(u32(endian))?;

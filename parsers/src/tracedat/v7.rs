@@ -11,6 +11,7 @@ use crate::blocks::{self, Blocks, plausible_page};
 use crate::error::Problem;
 use crate::parse::{Cursor, Origin, cstr, u16, u32, u64};
 use crate::subbuffers::compression::{next_block, unpack};
+use crate::symbols::{NoSymbols, Symbols};
 
 pub(super) fn read(file: &[u8], preamble: Preamble) -> Result<Contents, Problem> {
     if preamble.options_offset == 0 {
@@ -54,11 +55,31 @@ fn shared_blocks(file: &[u8], preamble: Preamble, options: &Options) -> Result<B
         let section = section(file, preamble, offset, id::FTRACE_EVENTS, "ftrace event formats")?;
         blocks::ftrace_formats(&mut section.cursor(), preamble.endian, &mut all)?;
     }
+    if let Some(offset) = find(id::CMDLINES) {
+        let section = section(file, preamble, offset, id::CMDLINES, "command lines")?;
+        blocks::cmdlines(&mut section.cursor(), preamble.endian, &mut all)?;
+    }
     if let Some(offset) = find(id::EVENT_FORMATS) {
         let section = section(file, preamble, offset, id::EVENT_FORMATS, "event formats")?;
         blocks::event_formats(&mut section.cursor(), preamble.endian, &mut all)?;
     }
     Ok(all)
+}
+
+/// The kernel's symbols, from the section at `offset`.
+pub(super) fn symbols(file: &[u8], preamble: Preamble, offset: u64) -> Result<Symbols, NoSymbols> {
+    let text = || {
+        let section = section(file, preamble, offset, id::KALLSYMS, "kallsyms")?;
+        let mut cursor = section.cursor();
+        let bytes = cursor.read(u32(preamble.endian))?;
+        Ok::<_, Problem>(Symbols::parse(cursor.take(u64::from(bytes), "text")?))
+    };
+    text().unwrap_or_else(|problem| {
+        Err(NoSymbols::Damaged(match problem {
+            Problem::Fault(fault) => fault.to_string(),
+            Problem::Unsupported(what) => what,
+        }))
+    })
 }
 
 /// The content of a section, decompressed if need be.
@@ -109,7 +130,9 @@ fn section<'a>(file: &'a [u8], preamble: Preamble, offset: u64, wanted: u16, nam
     let (mut cursor, compressed, bytes) = section_header(file, preamble, offset, wanted, name)?;
     if compressed {
         let block = next_block(&mut cursor, preamble.endian, offset)?;
-        let content = Cow::Owned(unpack(preamble.codec, block)?);
+        let mut content = Vec::new();
+        unpack(preamble.codec, block, &mut content)?;
+        let content = Cow::Owned(content);
         return Ok(Section { content, start: block.offset, stored_bytes: cursor.position() as u64, name });
     }
     let start = offset + cursor.position() as u64;

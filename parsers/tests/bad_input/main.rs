@@ -4,6 +4,7 @@
 mod claims;
 mod counting;
 mod cuts;
+mod seeds;
 mod shrinking;
 
 #[allow(dead_code, reason = "shared with the unit tests, which use all of it")]

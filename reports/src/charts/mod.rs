@@ -1,10 +1,14 @@
 //! Charts of a replay, as SVG and as PNG from the same drawing code.
 
+pub mod analysis;
 mod axis;
+mod bars;
 mod contention;
 mod font;
 mod fragmentation;
+mod heat;
 mod latency_cdf;
+mod lines;
 mod page;
 pub mod pages;
 mod partial_lists;

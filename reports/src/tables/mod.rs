@@ -3,6 +3,7 @@
 //! No table depends on the order of a hash map or on the clock: the same input gives the same rows
 //! in the same order.
 
+pub mod analysis;
 mod caches;
 mod counters;
 mod ledger;

@@ -1,10 +1,12 @@
 //! The report for a terminal: what happened, where the memory went, and how far to trust it.
 
+mod analysis;
 mod sections;
 mod table;
 pub mod threads;
 
 use crate::format::{bytes, duration, printable, thousands, wrap};
+use crate::input::analysis::AnalysisInput;
 use crate::input::{ReportInput, RunFacts};
 
 /// Narrower than this no section is readable.
@@ -56,7 +58,7 @@ impl TextOptions {
 /// Shows at most [`TextOptions::top`] caches a section and leaves out sections without content.
 /// Control characters in names become `?`, so no trace can reprogram the terminal.
 #[must_use]
-pub fn render(input: &ReportInput, options: &TextOptions) -> String {
+pub fn render(input: &ReportInput, analysis: Option<&AnalysisInput>, options: &TextOptions) -> String {
     let options = TextOptions { width: options.width.max(NARROWEST), ..*options };
     let mut out = String::new();
     header(&mut out, &input.run, &options);
@@ -65,6 +67,9 @@ pub fn render(input: &ReportInput, options: &TextOptions) -> String {
     sections::waste(&mut out, input, &options);
     sections::slow_paths(&mut out, input, &options);
     sections::partial_lists(&mut out, input, &options);
+    if let Some(analysis) = analysis {
+        analysis::render(&mut out, analysis, &options);
+    }
     sections::ledger(&mut out, input, &options);
     sections::sizing(&mut out, input, &options);
     out
@@ -162,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_header_tells_how_it_was_made() {
-        let text = render(&testdata::small(), &PLAIN);
+        let text = render(&testdata::small(), None, &PLAIN);
         for line in [
             "  trace      traces/small.dat (trace.dat v7)\n",
             "  kernel     6.12.117\n",
@@ -184,7 +189,7 @@ mod tests {
         input.ledger[1].cache = "größe".repeat(30);
         input.run.trace = "/a/path".repeat(60);
         for width in [72, 80, 120] {
-            let text = render(&input, &TextOptions { width, ..PLAIN });
+            let text = render(&input, None, &TextOptions { width, ..PLAIN });
             assert!(text.is_ascii());
             assert!(!text.contains('\x1b'));
             for line in text.lines() {
@@ -196,7 +201,7 @@ mod tests {
 
     #[test]
     fn colours_and_sparklines_only_when_asked_for() {
-        let text = render(&testdata::small(), &RICH);
+        let text = render(&testdata::small(), None, &RICH);
         assert!(text.contains("\x1b[1mMemory"));
         assert!(text.contains("▂██"), "4096, 16384, 16384 bytes: {text}"); // 2/8, 8/8, 8/8
     }
@@ -205,13 +210,13 @@ mod tests {
     fn lost_events_warn() {
         let mut input = testdata::small();
         input.run.lost_events = 1234;
-        assert!(render(&input, &PLAIN).contains("  lost       1,234 events, so "));
-        assert!(render(&input, &RICH).contains("\x1b[33m  lost       1,234"));
+        assert!(render(&input, None, &PLAIN).contains("  lost       1,234 events, so "));
+        assert!(render(&input, None, &RICH).contains("\x1b[33m  lost       1,234"));
     }
 
     #[test]
     fn empty_input_has_a_header_and_no_sections() {
-        let text = render(&testdata::empty(), &PLAIN);
+        let text = render(&testdata::empty(), None, &PLAIN);
         assert!(text.contains("  trace      unknown\n"));
         assert!(text.contains("  replayed   0 operations"));
         assert!(!text.contains("Memory"), "{text}");

@@ -45,9 +45,10 @@ pub use slabinfo::{SlabState, Slabinfo};
 pub use timer::ReapTimer;
 
 use super::slub::{AllocRequest, Caller, Seed};
-use super::{Allocator, CacheState, Detail, Object, SlabId, Violation};
+use super::{Allocator, CacheState, Detail, Object, SlabFacts, SlabId, SlabPlace, Violation};
 use crate::mem::PageSource;
 use cache::FreelistRequest;
+use table::Listed;
 
 /// All caches of a SLAB kernel.
 #[derive(Debug, Clone)]
@@ -156,6 +157,24 @@ impl Allocator for Slab {
 
     fn slab_life_at(&self, cache: usize, index: usize) -> Option<u32> {
         self.caches[cache].slabs.life_at(index)
+    }
+
+    fn each_slab(&self, cache: usize, visit: &mut dyn FnMut(SlabFacts)) {
+        let cache = &self.caches[cache];
+        let parked = cache.parked_by_slab();
+        let objects = u16::try_from(cache.spec().geometry.num).unwrap_or(u16::MAX);
+        for (id, slab) in cache.slabs.iter() {
+            visit(SlabFacts {
+                slab: id,
+                life: cache.slabs.life(id),
+                place: if slab.listed == Listed::Full { SlabPlace::Full } else { SlabPlace::Node },
+                objects,
+                free: objects - slab.active,
+                parked: parked.get(&id).copied().unwrap_or(0),
+                order: slab.pages.order,
+                node: slab.pages.node,
+            });
+        }
     }
 
     fn slab_count(&self, cache: usize) -> u64 {

@@ -2,8 +2,11 @@
 //!
 //! Source: `get_slabinfo()`, `mm/slab.c`, `cache_show()`, `mm/slab_common.c`, Linux 6.1.
 
+use rustc_hash::FxHashMap;
+
 use super::cache::SlabCache;
 use super::counters::SlabCounts;
+use crate::allocators::SlabId;
 use crate::allocators::slub::Gauges;
 
 /// The columns of `/proc/slabinfo`.
@@ -95,6 +98,16 @@ impl SlabCache {
     pub fn parked(&self) -> u64 {
         let of_nodes = self.nodes.iter().flat_map(|node| node.shared.iter().chain(node.alien.iter().flatten()));
         self.cpus.iter().chain(of_nodes).map(|array| u64::from(array.avail())).sum()
+    }
+
+    /// The same, by slab.
+    pub(super) fn parked_by_slab(&self) -> FxHashMap<SlabId, u16> {
+        let mut parked = FxHashMap::default();
+        let of_nodes = self.nodes.iter().flat_map(|node| node.shared.iter().chain(node.alien.iter().flatten()));
+        for object in self.cpus.iter().chain(of_nodes).flat_map(|array| &array.entries) {
+            *parked.entry(object.slab).or_default() += 1;
+        }
+        parked
     }
 
     /// Slabs with some objects in use and some free.

@@ -5,7 +5,7 @@ use super::generation::Rules;
 use super::sheaf::RcuFree;
 use super::sizing::CacheLayout;
 use super::{AllocRequest, Object, Seed, SlabId};
-use crate::allocators::{Allocator, CacheState, Detail, Violation};
+use crate::allocators::{Allocator, CacheState, Detail, SlabFacts, Violation};
 use crate::mem::PageSource;
 
 /// The caches of a SLUB kernel.
@@ -97,6 +97,10 @@ impl Allocator for Slub {
 
     fn slub(&self) -> &[Cache] {
         &self.caches
+    }
+
+    fn each_slab(&self, cache: usize, visit: &mut dyn FnMut(SlabFacts)) {
+        self.caches[cache].each_slab(visit);
     }
 
     fn slab_count(&self, cache: usize) -> u64 {

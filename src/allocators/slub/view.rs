@@ -2,6 +2,7 @@
 
 use super::cache::Cache;
 use super::slab::{Place, SlabId};
+use crate::allocators::{SlabFacts, SlabPlace};
 
 /// A slab at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,30 @@ impl Cache {
     #[must_use]
     pub fn slab_at(&self, index: usize) -> Option<SlabView> {
         self.slabs.at(index).map(|slab| self.view(slab))
+    }
+
+    /// Shows every slab, by number.
+    pub(super) fn each_slab(&self, visit: &mut dyn FnMut(SlabFacts)) {
+        let parked = self.parked_by_slab();
+        for (id, slab) in self.slabs.iter() {
+            let place = match slab.place {
+                Place::Full | Place::Transit => SlabPlace::Full,
+                Place::Cpu(_) => SlabPlace::Cpu,
+                Place::CpuPartial(_) => SlabPlace::CpuPartial,
+                Place::NodePartial => SlabPlace::Node,
+            };
+            let view = self.view(id);
+            visit(SlabFacts {
+                slab: id,
+                life: self.slabs.life(id),
+                place,
+                objects: view.objects,
+                free: view.free + view.free_on_cpu,
+                parked: parked.get(&id).copied().unwrap_or(0),
+                order: slab.pages.order,
+                node: slab.pages.node,
+            });
+        }
     }
 
     fn view(&self, id: SlabId) -> SlabView {

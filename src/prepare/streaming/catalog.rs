@@ -41,8 +41,8 @@ impl Catalog {
     #[must_use]
     pub fn new(census: Census, kernel: &Kernel, snapshots: Snapshots<'_>) -> Self {
         let snapshot = snapshots.latest();
-        let setting = pairing_setting(kernel, &Recorded::SLUB);
-        let mut table = CacheTable::new(kernel, snapshot);
+        let setting = pairing_setting(kernel, &Recorded::SLUB, &census.facts.info);
+        let mut table = CacheTable::new(kernel, setting.gfp, snapshot);
         let names: Vec<u16> = census.facts.names.iter().map(|name| table.named(name)).collect();
         let name = |id: NameId| names.get(usize::from(id.0)).copied();
         let elected = elect(&census);
@@ -62,7 +62,7 @@ impl Catalog {
         }
         for (owner, key) in owners.iter_mut().zip(&keys).filter(|(owner, _)| **owner == Owner::Unknown) {
             // How many slabs a cache has is not known here: where sizes leave several caches, none is taken.
-            let (cache, how) = table.by_sizes(key, &|_| false, &|_| u64::MAX, &mut FxHashMap::default());
+            let (cache, how) = table.by_sizes(key, &|_| false, &|_| None, &mut FxHashMap::default());
             *owner = how.map_or(Owner::Unknown, |how| Owner::Cache(cache, how));
         }
         for (owner, key) in owners.iter().zip(&keys) {
@@ -94,7 +94,7 @@ fn key(kind: &Kind, setting: &Setting) -> Key {
         call_site: kind.call_site,
         object_bytes: kind.object_bytes,
         stride_bytes: kind.stride_bytes,
-        gfp: kind.gfp & setting.type_bits,
+        gfp: kind.gfp & setting.gfp.of_type(),
         is_account_cache: kind.accounted.filter(|&accounted| !accounted),
         name: kind.name,
     }

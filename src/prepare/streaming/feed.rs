@@ -149,7 +149,8 @@ impl Pairing<'_> {
             Some(&Owner::Cache(cache, how)) if cache != NO_CACHE => {
                 self.count(Entry::AllocsObserved, cache);
                 self.count(how, cache);
-                let what = if alloc.gfp_flags & catalog.setting.this_node_bit == 0 { What::ALLOC } else { What::ALLOC.this_node_only() };
+                let gfp = catalog.setting.gfp;
+                let what = if gfp.is_this_node_only(alloc.gfp_flags) { What::ALLOC.this_node_only() } else { What::ALLOC };
                 let number = self.new_object(cache);
                 self.ops.push(Op {
                     time_ns: event.time_ns,
@@ -157,7 +158,7 @@ impl Pairing<'_> {
                     requested_bytes: u32::try_from(alloc.bytes_req).unwrap_or(u32::MAX),
                     cache,
                     cpu: event.cpu,
-                    what: what.with_caller(catalog.setting.caller(alloc.gfp_flags)),
+                    what: what.with_caller(gfp.caller(alloc.gfp_flags)),
                     node: i16::try_from(alloc.node).unwrap_or(-1),
                 });
                 Live::Object { number, cache }

@@ -165,6 +165,24 @@ fn a_free_that_is_traced_late_is_not_of_the_next_object() {
     assert_eq!((alloc_and_free(&new), new.count(ImpliedAllocs)), ((2, 3), 1));
 }
 
+/// Batches go by which objects are the same, never by where they were.
+#[test]
+fn hashed_pointers_are_as_good_in_batches() {
+    let mut script = Script::with_page_events();
+    script.kmalloc(MAP, 60, 64, GFP_KERNEL).on(1).kmalloc(MAP, 61, 64, GFP_KERNEL).free(MAP + 104, "things").kfree(MAP).kfree(0);
+    assert_eq!(fed(&script.hashed()).ops, fed(&script).ops);
+}
+
+#[test]
+fn gfp_flags_by_name_are_understood_in_batches() {
+    let mut script = Script::default();
+    script.kmalloc(MAP, 60, 64, 0x4_0cc0);
+    let linux_4_19 = KernelRelease { major: 4, minor: 19, patch: 0 };
+    assert_ne!(fed_by(&script, linux_4_19).ops[0].what, What::ALLOC);
+    script.info.gfp_by_name = true;
+    assert_eq!(fed_by(&script, linux_4_19).ops[0].what, What::ALLOC);
+}
+
 #[test]
 fn equal_times_are_put_in_the_order_that_fits() {
     let mut script = Script::default();

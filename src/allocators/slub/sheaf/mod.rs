@@ -46,6 +46,8 @@ pub use prefill::PrefilledSheaf;
 pub use rcu::{RcuFree, RcuSheaf};
 pub use seed::SheafPlace;
 
+use rustc_hash::FxHashMap;
+
 use super::alloc::{AllocRequest, Caller};
 use super::cache::{Cache, Topology};
 use super::counters::Counter;
@@ -336,6 +338,19 @@ impl Cache {
             rcu: outside(|role| role != Role::Prefilled),
             prefilled: outside(|role| role == Role::Prefilled),
         }
+    }
+
+    /// Free objects parked in sheaves, by slab.
+    pub(super) fn parked_by_slab(&self) -> FxHashMap<SlabId, u16> {
+        let mut parked = FxHashMap::default();
+        let Some(sheaves) = &self.sheaves else { return parked };
+        let of_cpus = sheaves.cpus.iter().flat_map(CpuSheaves::iter);
+        let of_barns = sheaves.barns.iter().flat_map(|barn| &barn.full);
+        let outside = sheaves.outside.iter().flatten().map(|outside| &outside.sheaf);
+        for object in of_cpus.chain(of_barns).chain(outside).flat_map(|sheaf| &sheaf.objects) {
+            *parked.entry(object.slab).or_default() += 1;
+        }
+        parked
     }
 
     /// CPUs have slabs of their own (up to 6.19).
