@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use super::record::RecordArgs;
 use super::threads::ThreadsArgs;
 use crate::allocators::AllocatorKind;
 use crate::allocators::slub::sizing::KernelRelease;
@@ -18,7 +19,8 @@ Exit status:
   1   the trace or capture could not be read, or holds no slab events; or output could not be written
   2   the command line was wrong
   3   done, but the result is outside of what was asked for (--max-error, --min-agreement, --check), or a law of the model is broken
-  130 stopped by Ctrl-C (--engine threads); the report is of what was done";
+  4   recorded, but the command failed (record)
+  130 stopped by Ctrl-C (--engine threads, record); the report or capture is of what was done";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,6 +32,7 @@ Examples:
   slubreplay compare trace.dat --kernels 6.1,6.12  replay the same operations by several kernels
   slubreplay compare trace.dat --models slub-6.12,slab,slob,slub-tiny
   slubreplay fallback trace.dat --out report/      order fallback and fragmentation, by trace and by model
+  slubreplay record -o capture -- make -j4         record this machine while a command runs
   slubreplay info trace.dat --format json          what a trace holds
   slubreplay info trace.dat --sites 20             and from where most is allocated and freed
   slubreplay convert trace.dat trace.parquet       keep a trace in columns, for slubreplay and other programs
@@ -61,6 +64,8 @@ pub(super) enum Command {
     Fallback(FallbackArgs),
     /// Say what a trace holds
     Info(InfoArgs),
+    /// Record a capture of this machine, or print a script that does
+    Record(RecordArgs),
     /// Write a trace as a Parquet file, which is read like any other trace, and by other programs
     Convert(ConvertArgs),
     /// Measure what an allocation and its free cost: the models on real threads, beside other allocators

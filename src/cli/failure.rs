@@ -13,6 +13,9 @@ const WRONG_USAGE: u8 = 2;
 /// Exit code: done, but outside of what was asked for.
 const OUTSIDE: u8 = 3;
 
+/// Exit code: recorded, but the command that was recorded failed.
+const COMMAND: u8 = 4;
+
 /// Exit code: ended by Ctrl-C, as shells have it for SIGINT; the report is of what was done.
 const STOPPED: u8 = 130;
 
@@ -22,6 +25,7 @@ pub(super) struct Code(u8);
 
 pub(super) const USAGE: Code = Code(WRONG_USAGE);
 pub(super) const RESULT_OUTSIDE: Code = Code(OUTSIDE);
+pub(super) const COMMAND_FAILED: Code = Code(COMMAND);
 pub(super) const INTERRUPTED: Code = Code(STOPPED);
 
 impl Code {
@@ -34,6 +38,12 @@ impl Code {
 impl From<Code> for ExitCode {
     fn from(code: Code) -> Self {
         Self::from(code.0)
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#}", self.error)
     }
 }
 
@@ -102,7 +112,7 @@ impl From<TraceError> for Failure {
                 Some("record again and let trace-cmd or perf end by itself (Ctrl-C once, then wait)".to_owned())
             }
             TraceError::Unsupported { what, .. } if what.starts_with("not a capture") => Some(
-                "a capture directory holds trace.dat, perf.data, trace.parquet or trace.txt, and slab.before and slab.after for verify"
+                "a capture directory holds trace.dat, perf.data, trace.parquet, trace.txt or a folder ring, and slab.before and slab.after for verify"
                     .to_owned(),
             ),
             TraceError::Shrank { .. } => Some("wait until whatever writes the file has finished".to_owned()),

@@ -8,6 +8,7 @@
 //! | `prerequisites` | what a recording lacks, and the command that records it |
 //! | `progress` | bars on stderr |
 //! | `replay`, `verify`, `compare`, `fallback`, `info`, `bench` | one file or folder a command |
+//! | `record` | writes a capture of this machine |
 //! | `sites` | the busiest call sites, for `info` |
 //! | `store` | `convert`: a trace to a Parquet file |
 //! | `stream` | `replay` with `--stream` |
@@ -26,6 +27,7 @@ mod info;
 mod load;
 mod prerequisites;
 mod progress;
+mod record;
 mod replay;
 mod sites;
 mod store;
@@ -60,6 +62,7 @@ pub fn main() -> ExitCode {
         Some(Command::Info(args)) => info::run(&args),
         Some(Command::Convert(args)) => store::run(&args),
         Some(Command::Bench(args)) => bench::run(&args, cli.global),
+        Some(Command::Record(args)) => record::run(&args),
         Some(Command::Replay(args)) => replay::run(&args.replay, &args.threads, cli.global),
         None => match cli.replay {
             Some(args) => replay::run(&args, &cli.threads, cli.global),

@@ -18,6 +18,7 @@
 //! | `every_form` | one trace as trace.dat of both versions, as text, in columns |
 //! | `stream` | replay in batches, beside the replay of whole recordings |
 //! | `conservation` | allocations, frees and live objects, against a map from address to size |
+//! | `record` | recording, by the program and by its script |
 //! | `determinism` | the same bytes on every run and any number of threads |
 //!
 //! Expected figures come from the snapshots in the captures, from trace-cmd, or from arithmetic here.
@@ -37,6 +38,7 @@ mod formats;
 mod hashed;
 mod info;
 mod oracle;
+mod record;
 mod siblings;
 mod stream;
 mod support;
