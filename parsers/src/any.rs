@@ -91,6 +91,20 @@ impl AnyTrace {
         }
     }
 
+    /// About how many events there are, by the bytes that one takes in traces of its kind: for deciding whether to hold them all at once.
+    #[must_use]
+    pub fn expected_events(&self) -> u64 {
+        let event_bytes = match &self.format {
+            Format::TraceDat(trace) if trace.is_compressed() => 6,
+            Format::TraceDat(_) | Format::RingDump(_) => 48,
+            // As perf writes it unless it is asked to compress.
+            Format::PerfData(_) => 96,
+            Format::Text(_) => 110,
+            Format::Store(_) => 5,
+        };
+        self.data_bytes() / event_bytes
+    }
+
     /// Bytes of data that [`AnyTrace::decode`] will report progress on.
     #[must_use]
     pub fn data_bytes(&self) -> u64 {

@@ -68,7 +68,7 @@ pub fn perfrecords(bytes: &[u8]) {
 /// The description of an event.
 pub fn format(bytes: &[u8]) {
     if let Ok(format) = eventformat::parse("kmem", bytes) {
-        let decoder = Decoder::new(&[format.clone()], false);
+        let decoder = Decoder::new(std::slice::from_ref(&format), false);
         let payload = [&format.id.to_le_bytes()[..], bytes].concat();
         decoder.record(0, 0, &payload, &mut Piece::default());
     }
@@ -119,7 +119,9 @@ pub fn capture(bytes: &[u8]) {
             let snapshots = [capture.before.as_ref(), capture.after.as_ref()];
             for snapshot in snapshots.into_iter().flatten() {
                 let names: Vec<&str> = snapshot.caches.keys().map(String::as_str).take(3).collect();
-                let _ = names.iter().map(|name| (snapshot.resolve(name), snapshot.aliases_of(name).count())).count();
+                for name in &names {
+                    let _ = (snapshot.resolve(name), snapshot.aliases_of(name).count());
+                }
             }
             let _ = capture.slabinfo.iter().flatten().map(crate::capture::SlabinfoFile::as_snapshot).count();
             let _ = (capture.pages_before(), capture.pages_after());
@@ -216,8 +218,11 @@ fn formats() -> Vec<eventformat::EventFormat> {
 /// What a perf.data from a pipe has before its first sample: see `fuzz/README.md`.
 const PERF_HEAD: &[u8] = include_bytes!("../fuzz/perf-head");
 
+/// What a fuzzer calls with bytes.
+pub type Target = fn(&[u8]);
+
 /// By folder of the corpora: the function that its files are for.
-pub const TARGETS: [(&str, fn(&[u8])); 8] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("tracedat", tracedat),
     ("ring", ring),
     ("perfdata", perfdata),

@@ -29,10 +29,28 @@ pub(super) struct Input {
     pub(super) recording: Recording,
 }
 
-/// Reads a trace.dat or perf.data file, or a capture directory.
-pub(super) fn read(path: &Path) -> Result<Input, Failure> {
+/// A trace that was opened, with the capture it is part of.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) capture: Option<Capture>,
+    pub(super) trace: AnyTrace,
+}
+
+/// Opens a trace of any format, or a capture directory.
+pub(super) fn open(path: &Path) -> Result<Opened, Failure> {
     let capture = if path.is_dir() { Some(Capture::open(path)?) } else { None };
     let trace = AnyTrace::open(capture.as_ref().map_or(path, |capture| &capture.trace))?;
+    Ok(Opened { capture, trace })
+}
+
+/// Opens a trace or capture and decodes it.
+pub(super) fn read(path: &Path) -> Result<Input, Failure> {
+    decode(open(path)?)
+}
+
+/// Decodes all of a trace.
+pub(super) fn decode(opened: Opened) -> Result<Input, Failure> {
+    let Opened { capture, trace } = opened;
     let stage = Stage::bytes("decoding", trace.data_bytes());
     let mut recording = trace.decode(&|bytes| stage.add(bytes))?;
     name_sites(&mut recording, capture.as_ref())?;

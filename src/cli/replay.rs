@@ -25,12 +25,16 @@ pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineA
         return threads::run(args, on_threads, machine);
     }
     on_threads.refuse_without_engine()?;
-    let (input, analysis) = if args.stream {
-        let Streamed { loaded, outcome, timeline } = stream::replay(&args.trace, &machine.wishes(), args.samples, check_every(args.check))?;
+    let opened = load::open(&args.trace)?;
+    let too_large = stream::needed(&opened).filter(|_| args.pages == PageChoice::Recorded);
+    let (input, analysis) = if args.stream || too_large.is_some() {
+        let Streamed { mut loaded, outcome, timeline } =
+            stream::replay(opened, &args.trace, &machine.wishes(), args.samples, check_every(args.check))?;
+        loaded.setting.notes.extend(too_large);
         (convert::report_input(&args.trace, &loaded, &outcome, &timeline), None)
     } else {
         let symbols = args.kallsyms.as_deref().map(Symbols::read).transpose()?;
-        let mut read = load::read(&args.trace)?;
+        let mut read = load::decode(opened)?;
         if let Some(symbols) = symbols {
             read.recording.symbols = symbols.into();
         }

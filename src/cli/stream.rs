@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use slubreplay_parsers::AnyTrace;
-use slubreplay_parsers::capture::Capture;
 
 use super::failure::Failure;
-use super::load::{Loaded, other_recorded, require_slab_events, resolve};
+use super::load::{Loaded, Opened, other_recorded, require_slab_events, resolve};
 use super::prerequisites;
 use super::progress::Stage;
 use crate::allocators::AllocatorKind;
@@ -23,6 +22,26 @@ use crate::setting::{Setting, Wishes};
 const NOTE: &str = "replayed in batches (--stream): without slabs from before the trace, without placing untraced operations by addresses, \
      and with pages without end";
 
+/// Why a trace is replayed in batches although nobody asked for it; `None` if memory is expected to hold it.
+///
+/// Decoded and prepared, an event takes about 150 bytes.
+pub(super) fn needed(opened: &Opened) -> Option<String> {
+    const EVENT_BYTES: u64 = 150;
+    let expected = opened.trace.expected_events().saturating_mul(EVENT_BYTES);
+    let available = available_bytes()?;
+    (expected > available).then(|| {
+        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+        format!("the whole trace would take about {:.1} GiB of memory, of which {:.1} GiB are free", gib(expected), gib(available))
+    })
+}
+
+/// `MemAvailable` of `/proc/meminfo`.
+fn available_bytes() -> Option<u64> {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
 /// A replay that is done, with what its report needs beside it.
 pub(super) struct Streamed {
     pub(super) loaded: Loaded,
@@ -31,9 +50,8 @@ pub(super) struct Streamed {
 }
 
 /// Replays a trace in two passes over its events.
-pub(super) fn replay(path: &Path, wishes: &Wishes, samples: u32, check_every: u64) -> Result<Streamed, Failure> {
-    let capture = if path.is_dir() { Some(Capture::open(path)?) } else { None };
-    let trace = AnyTrace::open(capture.as_ref().map_or(path, |capture| &capture.trace))?;
+pub(super) fn replay(opened: Opened, path: &Path, wishes: &Wishes, samples: u32, check_every: u64) -> Result<Streamed, Failure> {
+    let Opened { capture, trace } = opened;
     let stage = Stage::bytes("counting", trace.data_bytes());
     let census = census::take(&mut *trace.stream(&|bytes| stage.add(bytes))?)?;
     drop(stage);

@@ -10,8 +10,39 @@ use tempfile::TempDir;
 
 use crate::support::{COUNTERS, FORKEXEC, MIDLIFE, capture, csv_rows, run};
 
-const TABLES: [&str; 7] = ["caches.csv", "counters.csv", "ledger.csv", "paths.csv", "sizing.csv", "timeline.csv", "totals.csv"];
-const CHARTS: [&str; 3] = ["partial-lists", "path-mix", "slab-bytes"];
+const TABLES: [&str; 18] = [
+    "caches.csv",
+    "callers.csv",
+    "churn.csv",
+    "counters.csv",
+    "fragmentation.csv",
+    "ledger.csv",
+    "lifetimes.csv",
+    "lists.csv",
+    "occupancy.csv",
+    "paths.csv",
+    "pinning.csv",
+    "remote-frees.csv",
+    "sites.csv",
+    "sizing.csv",
+    "threads.csv",
+    "timeline.csv",
+    "totals.csv",
+    "verdicts.csv",
+];
+const CHARTS: [&str; 11] = [
+    "partial-lists",
+    "path-mix",
+    "slab-bytes",
+    "churn",
+    "lifetimes",
+    "list-moves",
+    "live-sites",
+    "occupancy",
+    "pinning",
+    "remote-frees",
+    "slab-parts",
+];
 
 /// The report of the smaller capture in JSON and in files, with 50 moments; made once for all tests.
 fn report() -> &'static (Value, TempDir) {
@@ -60,6 +91,40 @@ fn out_holds_every_table_and_chart_and_nothing_else() {
         assert!(svg.starts_with("<svg") || svg.starts_with("<?xml"), "{chart}");
         assert!(svg.trim_end().ends_with("</svg>"), "{chart} is complete");
     }
+}
+
+#[test]
+fn tables_of_analyses_agree_with_those_of_the_replay() {
+    let caches = table("caches.csv");
+    let label = |row: &BTreeMap<String, String>| if row["traced_as"].is_empty() { row["name"].clone() } else { row["traced_as"].clone() };
+    let by_label: BTreeMap<String, _> = caches.iter().map(|row| (label(row), row)).collect();
+    let sums = |name: &str, column: &str| {
+        let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+        for row in table(name) {
+            *sums.entry(row["cache"].clone()).or_default() += number(&row, column);
+        }
+        sums
+    };
+    let allocs: BTreeMap<String, u64> =
+        by_label.iter().map(|(name, row)| (name.clone(), number(row, "allocs"))).filter(|(_, allocs)| *allocs > 0).collect();
+    for name in ["sites.csv", "threads.csv", "churn.csv"] {
+        assert_eq!(sums(name, "allocs"), allocs, "{name}");
+    }
+    let rows = table("fragmentation.csv");
+    let last = rows.last().expect("moments")["time_ns"].clone();
+    for row in rows.iter().filter(|row| row["time_ns"] == last) {
+        let cache = by_label[&row["cache"]];
+        for (column, of_replay) in [("slabs", "slabs_end"), ("slab_bytes", "slab_bytes_end")] {
+            assert_eq!(number(row, column), number(cache, of_replay), "{} {column}", row["cache"]);
+        }
+        // Objects from before the trace that it never speaks of are live as well.
+        assert!(number(row, "live_objects") >= number(cache, "live_objects_end"), "{}", row["cache"]);
+    }
+    let slabs: u64 = table("occupancy.csv").iter().filter(|row| row["time_ns"] == last).map(|row| number(row, "slabs")).sum();
+    assert_eq!(slabs, caches.iter().map(|row| number(row, "slabs_end")).sum::<u64>());
+    let events = &report().0["run"]["events"];
+    let allocated: u64 = ["kmalloc", "kmem_cache_alloc"].iter().filter_map(|name| events[name].as_u64()).sum();
+    assert_eq!(table("callers.csv").iter().map(|row| number(row, "hit")).sum::<u64>(), allocated);
 }
 
 #[test]

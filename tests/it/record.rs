@@ -1,5 +1,7 @@
 //! `slubreplay record` and its script: what is refused, and live recordings where the machine allows them.
 
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};

@@ -30,6 +30,7 @@ use crate::error::{Problem, TraceError};
 use crate::mapped::MappedFile;
 use crate::recording::Recording;
 use crate::stream::EventSource;
+use crate::subbuffers::compression::Codec;
 use crate::subbuffers::decode::decode;
 use crate::subbuffers::span::CpuData;
 use crate::subbuffers::stream::Stream;
@@ -119,6 +120,12 @@ impl TraceDat {
             file.check().map_err(|error| NoSymbols::Damaged(error.to_string()))?;
             symbols
         })
+    }
+
+    /// True if its data is compressed.
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.contents.preamble.codec != Codec::None
     }
 
     /// Bytes of per-CPU data that [`TraceDat::decode`] will report progress on.
