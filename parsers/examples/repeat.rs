@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         shift += (last + GAP_NS).saturating_sub(first.unwrap_or(0) + shift);
         facts = source.facts().clone();
     }
-    let (_, bytes) = writer.finish(&facts)?;
-    eprintln!("{events} events, {bytes} bytes");
+    writer.finish(&facts)?.0.into_inner()?.sync_all()?;
+    eprintln!("{events} events, {} bytes", std::fs::metadata(out)?.len());
     Ok(())
 }

@@ -70,6 +70,26 @@ pub(super) enum Command {
     Convert(ConvertArgs),
     /// Measure what an allocation and its free cost: the models on real threads, beside other allocators
     Bench(BenchArgs),
+    /// Write manual pages or shell completions
+    #[command(subcommand)]
+    Generate(Generated),
+}
+
+/// What can be generated.
+#[derive(Debug, Subcommand)]
+pub(super) enum Generated {
+    /// Write the manual pages into a directory: slubreplay.1 and one for each command
+    Man {
+        /// Directory to write into
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        out: PathBuf,
+    },
+    /// Print the completions of a shell
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
 }
 
 /// The kernel and machine to replay for.

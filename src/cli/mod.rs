@@ -11,6 +11,7 @@
 //! | `record` | writes a capture of this machine |
 //! | `sites` | the busiest call sites, for `info` |
 //! | `store` | `convert`: a trace to a Parquet file |
+//! | `generate` | manual pages and completions |
 //! | `stream` | `replay` with `--stream` |
 //! | `threads` | `replay` with `--engine threads` |
 //! | `convert` | a replay's outcome to a report's input |
@@ -23,6 +24,7 @@ mod compare;
 mod convert;
 mod failure;
 mod fallback;
+mod generate;
 mod info;
 mod load;
 mod prerequisites;
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
         Some(Command::Info(args)) => info::run(&args),
         Some(Command::Convert(args)) => store::run(&args),
         Some(Command::Bench(args)) => bench::run(&args, cli.global),
+        Some(Command::Generate(what)) => generate::run(&what),
         Some(Command::Record(args)) => record::run(&args),
         Some(Command::Replay(args)) => replay::run(&args.replay, &args.threads, cli.global),
         None => match cli.replay {

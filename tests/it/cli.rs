@@ -215,3 +215,18 @@ fn the_subcommand_replay_is_the_default() {
     let (plain, named) = (run(&[trace.as_os_str(), csv]), run(&["replay".as_ref(), trace.as_os_str(), csv]));
     assert_eq!(plain.ok(), named.ok());
 }
+
+#[test]
+fn manual_pages_and_completions_know_every_command() {
+    let dir = tempfile::tempdir().expect("a folder");
+    run(&["generate".as_ref(), "man".as_ref(), dir.path().as_os_str()]).ok();
+    for command in ["replay", "verify", "compare", "fallback", "info", "convert", "record", "bench", "generate"] {
+        let page = std::fs::read_to_string(dir.path().join(format!("slubreplay-{command}.1"))).expect("a page");
+        assert!(page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"), "{command}");
+    }
+    assert!(std::fs::read_to_string(dir.path().join("slubreplay.1")).expect("a page").contains("\\-\\-samples"));
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&["generate", "completions", shell]).ok().to_owned();
+        assert!(script.contains("fallback") && script.contains("kallsyms"), "{shell}");
+    }
+}
