@@ -13,6 +13,7 @@
 //! | `fallback` | order fallback by kernel, trace and model |
 //! | `compare` | the same operations by several kernels |
 //! | `threads` | the concurrent engine: options, agreement with the exact one, Ctrl-C |
+//! | `tune` | grids of knobs, recommendations, lint |
 //! | `siblings` | SLAB and SLOB |
 //! | `stream` | replay in batches, beside the replay of whole recordings |
 //! | `conservation` | allocations, frees and live objects, against a map from address to size |
@@ -37,4 +38,5 @@ mod siblings;
 mod stream;
 mod support;
 mod threads;
+mod tune;
 mod verify;
