@@ -23,3 +23,4 @@ pub mod setting;
 mod sync;
 pub mod tune;
 pub mod verify;
+pub mod whatif;

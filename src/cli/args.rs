@@ -12,6 +12,7 @@ use crate::bench::{MAX_BYTES, MAX_THREADS, Pattern};
 use crate::mem::buddy::{FailPages, Placement};
 use crate::setting::{ModelName, Nodes, Wishes};
 use crate::tune::{Assignment, Objective};
+use crate::whatif::WhatIf;
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -123,6 +124,11 @@ pub(super) struct ReplayArgs {
     /// as slab_max_order=0, cpu_partial=30, dentry.min_partial=10; may be repeated
     #[arg(long, value_name = "[CACHE.]KNOB=VALUE", value_parser = assignment, conflicts_with = "stream")]
     pub(super) set: Vec<Assignment>,
+    /// Replay with another design of the caches: nomerge (merged names get caches of their own), random-kmalloc (16 copies, by call site),
+    /// lifetime (call sites of long-lived objects get their own), dedicated=SITE (a symbol, or an address in hex), kmalloc-class=BYTES (one
+    /// class more), cpus=N (fewer CPUs do all operations); may be repeated
+    #[arg(long, value_name = "DESIGN", value_parser = what_if, conflicts_with = "stream")]
+    pub(super) what_if: Vec<WhatIf>,
     /// Check the conservation laws of the model while replaying (slow)
     #[arg(long)]
     pub(super) check: bool,
@@ -268,6 +274,10 @@ pub(super) struct TuneArgs {
     /// make a grid [default: look for good values]
     #[arg(long, value_name = "[CACHE.]KNOB=VALUES", value_parser = assignment)]
     pub(super) set: Vec<Assignment>,
+    /// Another design of the caches, beside the recorded one: nomerge, random-kmalloc, lifetime, dedicated=SITE, kmalloc-class=BYTES,
+    /// cpus=N; may be repeated
+    #[arg(long, value_name = "DESIGN", value_parser = what_if, conflicts_with_all = ["set", "budget", "out", "pages"])]
+    pub(super) what_if: Vec<WhatIf>,
     /// What to look for: memory (least slab memory in the mean, with at most a quarter more slow work), slow-paths (least slow work, with at
     /// most a tenth more memory), balanced (least product of both, as shares of what they are now). Slow work is slow allocations, moves
     /// on and off nodes' lists, and ten times the order fallbacks
@@ -475,6 +485,10 @@ fn milliseconds(text: &str) -> Result<f64, String> {
 
 fn release(text: &str) -> Result<KernelRelease, String> {
     KernelRelease::from_str(text).map_err(|error| error.to_string())
+}
+
+fn what_if(text: &str) -> Result<WhatIf, String> {
+    WhatIf::from_str(text)
 }
 
 fn objective(text: &str) -> Result<Objective, String> {

@@ -22,8 +22,8 @@ const CHECK_EVERY: u64 = 100_000;
 
 pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineArgs) -> Result<ExitCode, Failure> {
     if on_threads.engine == Engine::Threads {
-        if !args.set.is_empty() {
-            return Err(Failure::usage("--set is for the exact engine", "leave --engine threads out"));
+        if !args.set.is_empty() || !args.what_if.is_empty() {
+            return Err(Failure::usage("--set and --what-if are for the exact engine", "leave --engine threads out"));
         }
         return threads::run(args, on_threads, machine);
     }
@@ -38,6 +38,7 @@ pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineA
             read.recording.symbols = symbols.into();
         }
         let mut loaded = load::plan(read, machine.wishes(), &args.trace)?;
+        loaded.what_if(&args.what_if)?;
         set::apply(&mut loaded, &args.set)?;
         let (outcome, timeline, analysis) = analysed(&loaded, args)?;
         let input = convert::report_input(&args.trace, &loaded, &outcome, &timeline);

@@ -302,7 +302,7 @@ fn set(cache: &mut PlannedCache, change: Change, setting: &Setting) -> Result<()
 
 /// Gives a cache the order that other words on the command line bring about. Where they bring about none, the figures of the recorded
 /// kernel's sysfs stay.
-fn reorder(cache: &mut PlannedCache, old: &Kernel, new: &Kernel) {
+pub(crate) fn reorder(cache: &mut PlannedCache, old: &Kernel, new: &Kernel) {
     let [Some(was), Some(is)] = [old, new].map(|kernel| cache.relaid(old, kernel)) else { return };
     if (was.layout.order, was.layout.objects) != (is.layout.order, is.layout.objects) {
         (cache.layout.order, cache.layout.objects) = (is.layout.order, is.layout.objects);

@@ -27,6 +27,7 @@ mod search;
 mod standing;
 
 pub use assignment::Assignment;
+pub(crate) use change::reorder;
 pub use change::{Base, Change, ChangeError, Tuned, value_of};
 pub use commands::{Block, Commands, Write};
 pub use cost::{Effect, effects, worst_case_bytes};

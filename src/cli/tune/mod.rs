@@ -6,11 +6,13 @@
 //! | `text` | the report to read |
 //! | `programs` | CSV and JSON |
 //! | `lint` | `tune lint` |
+//! | `whatif` | `tune --what-if` |
 
 mod lint;
 mod pages;
 mod programs;
 mod text;
+mod whatif;
 
 use std::process::ExitCode;
 
@@ -42,6 +44,9 @@ pub(super) fn run(command: TuneCommand, machine: MachineArgs) -> Result<ExitCode
 
 fn tune(args: &TuneArgs, machine: MachineArgs) -> Result<ExitCode, Failure> {
     let mut loaded = load::plan(load::read(&args.trace)?, machine.wishes(), &args.trace)?;
+    if !args.what_if.is_empty() {
+        return whatif::run(args, &loaded);
+    }
     let (axes, notes) = set::axes(&loaded, &args.set)?;
     loaded.setting.notes.extend(notes);
     let (pages, why) = pages::choose(&loaded, args.pages)?;
