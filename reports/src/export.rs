@@ -3,6 +3,7 @@
 pub mod analysis;
 pub mod pages;
 pub mod threads;
+pub mod tuning;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
