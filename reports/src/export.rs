@@ -1,6 +1,7 @@
 //! Writes the tables and charts of a replay into a folder.
 
 pub mod analysis;
+pub mod html;
 pub mod pages;
 pub mod threads;
 pub mod tuning;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use polars::prelude::{CsvWriter, DataFrame, PolarsError, PolarsResult, SerWriter};
 
 use crate::charts::{Chart, ChartError, Picture};
+use crate::html::HtmlError;
 use crate::input::ReportInput;
 use crate::tables::{self, Table};
 
@@ -53,6 +55,14 @@ pub enum ExportError {
         path: PathBuf,
         /// Why.
         source: ChartError,
+    },
+    /// The page cannot be made.
+    #[error("cannot make {}", .path.display())]
+    Html {
+        /// The file that the page was meant for.
+        path: PathBuf,
+        /// Why.
+        source: HtmlError,
     },
 }
 

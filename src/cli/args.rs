@@ -130,7 +130,7 @@ pub(super) struct ReplayArgs {
     /// A trace.dat file, or a capture directory
     #[arg(value_name = "TRACE|CAPTURE", value_hint = ValueHint::AnyPath)]
     pub(super) trace: PathBuf,
-    /// Write tables and charts into this directory
+    /// Write report.html, tables and charts into this directory
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(super) out: Option<PathBuf>,
     /// Form of the report on stdout

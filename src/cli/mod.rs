@@ -5,6 +5,7 @@
 //! | `args` | what can be typed |
 //! | `failure` | errors with hints, and exit codes |
 //! | `load` | opens a trace or capture, prepares it, and replays it |
+//! | `parameters` | how a replay was asked for, for `report.html` |
 //! | `prerequisites` | what a recording lacks, and the command that records it |
 //! | `progress` | bars on stderr |
 //! | `replay`, `verify`, `compare`, `fallback`, `tune`, `info`, `bench` | one file or folder a command |
@@ -28,6 +29,7 @@ mod fallback;
 mod generate;
 mod info;
 mod load;
+mod parameters;
 mod prerequisites;
 mod progress;
 mod record;

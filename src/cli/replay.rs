@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use slubreplay_parsers::symbols::Symbols;
+use slubreplay_reports::html::Document;
 use slubreplay_reports::text::TextOptions;
 use slubreplay_reports::{export, json, tables, text};
 
@@ -13,7 +14,7 @@ use super::load::Loaded;
 use super::progress::Stage;
 use super::stream::{self, Streamed};
 use super::threads::{self, Engine, ThreadsArgs};
-use super::{convert, load, print, set};
+use super::{convert, load, parameters, print, set};
 use crate::analyze::{Analysis, Analyst, Looks};
 use crate::replay::{CacheState, Observer, Outcome, Paused, Setup, Timeline};
 
@@ -28,6 +29,7 @@ pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineA
         return threads::run(args, on_threads, machine);
     }
     on_threads.refuse_without_engine()?;
+    let parameters = parameters::list(args, &machine);
     let opened = load::open(&args.trace)?;
     let is_plain = args.pages == PageChoice::Recorded && args.set.is_empty() && args.what_if.is_empty();
     let too_large = stream::needed(&opened).filter(|_| is_plain);
@@ -55,6 +57,8 @@ pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineA
         if let Some(analysis) = &analysis {
             export::analysis::write_all(analysis, dir).map_err(Failure::input)?;
         }
+        let page = Document { input: &input, analysis: analysis.as_ref(), parameters: &parameters };
+        export::html::write(&page, dir).map_err(Failure::input)?;
     }
     let shown = match args.format {
         ReplayFormat::Json => format!("{:#}\n", json::to_json(&input, analysis.as_ref())),

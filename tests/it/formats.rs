@@ -78,6 +78,7 @@ fn out_holds_every_table_and_chart_and_nothing_else() {
     let dir = report().1.path();
     let mut expected: Vec<String> = TABLES.map(str::to_owned).to_vec();
     expected.extend(CHARTS.iter().flat_map(|chart| [format!("{chart}.png"), format!("{chart}.svg")]));
+    expected.push("report.html".to_owned());
     expected.sort();
     assert_eq!(listing(dir), expected);
     for name in TABLES {

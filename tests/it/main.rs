@@ -7,6 +7,7 @@
 //! | `bench` | forms and refusals of the benchmarks |
 //! | `info` | what `info` says of the captures, against counts of trace-cmd |
 //! | `formats` | CSV and JSON on stdout, the files of `--out` |
+//! | `html` | the page of `--out`, in a browser |
 //! | `verify` | the counters of the kernel, cache by cache |
 //! | `captures` | the same on captures outside of the repository, if there are any |
 //! | `agreement` | the slabs that the kernel served objects from, and `verify --explain` |
@@ -37,6 +38,7 @@ mod every_form;
 mod fallback;
 mod formats;
 mod hashed;
+mod html;
 mod info;
 mod oracle;
 mod record;
