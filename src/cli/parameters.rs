@@ -20,6 +20,8 @@ pub(super) fn list(args: &ReplayArgs, machine: &MachineArgs) -> Vec<(String, Str
         ("--nodes", machine.nodes.as_ref().map(nodes)),
     ];
     parameters.extend(given.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    parameters.extend(args.set.iter().map(|set| ("--set", set.to_string())));
+    parameters.extend(args.what_if.iter().map(|what_if| ("--what-if", what_if.text.clone())));
     parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 

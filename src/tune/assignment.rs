@@ -1,5 +1,6 @@
 //! What a user writes: `[CACHE.]KNOB=VALUES`.
 
+use std::fmt;
 use std::str::FromStr;
 
 use super::knob::Knob;
@@ -61,6 +62,15 @@ impl FromStr for Assignment {
     }
 }
 
+/// As it can be typed.
+impl fmt::Display for Assignment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cache = self.cache.as_ref().map_or_else(String::new, |cache| format!("{cache}."));
+        let value = |value: &Option<u32>| value.map_or_else(|| "default".to_owned(), |value| value.to_string());
+        write!(f, "{cache}{}={}", self.knob, self.values.iter().map(value).collect::<Vec<_>>().join(","))
+    }
+}
+
 /// One value, or those from one to another.
 fn range(part: &str) -> Result<Vec<Option<u32>>, String> {
     let number = |text: &str| text.trim().parse::<u32>().map_err(|_| format!("expected a number below 2^32, found {text:?}"));
@@ -91,6 +101,10 @@ mod tests {
         assert_eq!(parsed("slab_max_order=0..3"), all(Knob::SlabMaxOrder, &[0, 1, 2, 3]));
         assert_eq!(parsed("slub_max_order=1,1,0..2"), all(Knob::SlabMaxOrder, &[1, 0, 2]));
         assert_eq!(parsed("slab_nomerge"), all(Knob::NoMerge, &[1]));
+        assert_eq!(
+            parsed("dentry.cpu_partial=default,3..5").map(|given| given.to_string()),
+            Ok("dentry.cpu_partial=default,3,4,5".to_owned())
+        );
         let of_one = Assignment { cache: Some("a.b".to_owned()), knob: Knob::MinPartial, values: vec![None, Some(5)] };
         assert_eq!(parsed("a.b.min_partial=default,5"), Ok(of_one));
         assert_eq!(parsed(":0000136.cpu_partial=1").unwrap().cache.as_deref(), Some(":0000136"));
