@@ -21,4 +21,6 @@ pub mod refine;
 pub mod replay;
 pub mod setting;
 mod sync;
+pub mod tune;
 pub mod verify;
+pub mod whatif;

@@ -42,6 +42,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         shift += (last + GAP_NS).saturating_sub(first.unwrap_or(0) + shift);
         facts = source.facts().clone();
     }
+    let times = times.parse::<u64>()?;
+    facts.accounting.events.values_mut().for_each(|count| *count *= times);
     writer.finish(&facts)?.0.into_inner()?.sync_all()?;
     eprintln!("{events} events, {} bytes", std::fs::metadata(out)?.len());
     Ok(())

@@ -5,7 +5,7 @@
 # usage: parsers/fuzz/run.sh minimise [TARGET…]
 set -euo pipefail
 cd "$(dirname "$0")"
-all=(tracedat ring perfdata perfrecords eventformat text capture packed)
+all=(tracedat ring perfdata perfrecords eventformat text capture packed store ringdump symbols)
 # What cargo-fuzz passes for `--sanitizer none`: coverage for libFuzzer. The parsers are safe code, so that no sanitizer is needed to see faults.
 export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares \

@@ -13,7 +13,10 @@ use crate::mapped::MappedFile;
 use crate::perfdata::PerfData;
 use crate::recording::Recording;
 use crate::ring::{Layout, visit_records};
+use crate::ringdump::RingDump;
+use crate::store::Store;
 use crate::stream::EventSource;
+use crate::symbols::Symbols;
 use crate::text::TextTrace;
 use crate::tracedat::TraceDat;
 use crate::{eventformat, source};
@@ -88,22 +91,39 @@ pub fn packed(bytes: &[u8]) {
     }
 }
 
-/// The files of a capture directory: the first line names one of them, the rest is its content; a line `---` begins the next.
+/// A Parquet file, its checksums passed over.
+pub fn store(bytes: &[u8]) {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    if cfg!(fuzzing) {
+        // Its decoders may panic, which is caught; the hook of libFuzzer would end the process before.
+        ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
+    }
+    let Ok(store) = Store::read(file(bytes)) else { return };
+    let whole = store.decode(&|_| {});
+    same(whole, Ok(Box::new(store.stream(&|_| {}))), false);
+}
+
+/// The text of `/proc/kallsyms`.
+pub fn symbols(bytes: &[u8]) {
+    let Ok(symbols) = Symbols::parse(bytes) else { return };
+    for address in (0..64).map(|bit| 1_u64 << bit).chain([u64::MAX, 0xffff_ffff_8100_0123]) {
+        if let Some(resolved) = symbols.resolve(address) {
+            assert!(resolved.size.is_none_or(|size| resolved.offset < size), "{resolved}");
+        }
+    }
+}
+
+/// The files of a folder, each a line with its name and its content; a line `---` begins the next. What is not in `names` is left out.
 ///
 /// # Panics
 ///
 /// If files cannot be written to a temporary folder.
-pub fn capture(bytes: &[u8]) {
+fn folder(bytes: &[u8], names: &[&str], read: impl FnOnce(&Path)) {
     thread_local! {
         static DIR: tempfile::TempDir = tempfile::tempdir().unwrap_or_else(|error| panic!("a folder: {error}"));
     }
     DIR.with(|dir| {
-        let dir = dir.path();
-        for name in CAPTURED {
-            let _ = std::fs::remove_file(dir.join(name));
-        }
-        let write = |name: &str, content: &[u8]| std::fs::write(dir.join(name), content).unwrap_or_else(|error| panic!("{name}: {error}"));
-        write("trace.dat", b"");
+        let mut written = Vec::new();
         let mut rest = bytes;
         while !rest.is_empty() {
             let end = memchr::memmem::find(rest, b"\n---\n");
@@ -111,25 +131,59 @@ pub fn capture(bytes: &[u8]) {
             rest = next.get(5..).unwrap_or_default();
             let name_end = memchr::memchr(b'\n', part).unwrap_or(part.len());
             let (name, content) = part.split_at(name_end);
-            if let Some(name) = CAPTURED.iter().find(|known| known.as_bytes() == name) {
-                write(name, content.get(1..).unwrap_or_default());
+            if let Some(name) = names.iter().find(|known| known.as_bytes() == name) {
+                let path = dir.path().join(name);
+                let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+                let made = made.and_then(|()| std::fs::write(&path, content.get(1..).unwrap_or_default()));
+                made.unwrap_or_else(|error| panic!("{name}: {error}"));
+                written.push(path);
             }
         }
-        if let Ok(capture) = Capture::open(dir) {
-            let snapshots = [capture.before.as_ref(), capture.after.as_ref()];
-            for snapshot in snapshots.into_iter().flatten() {
-                let names: Vec<&str> = snapshot.caches.keys().map(String::as_str).take(3).collect();
-                for name in &names {
-                    let _ = (snapshot.resolve(name), snapshot.aliases_of(name).count());
-                }
-            }
-            let _ = capture.slabinfo.iter().flatten().map(crate::capture::SlabinfoFile::as_snapshot).count();
-            let _ = (capture.pages_before(), capture.pages_after());
+        read(dir.path());
+        for path in written {
+            let _ = std::fs::remove_file(path);
         }
     });
 }
 
-const CAPTURED: [&str; 20] = [
+/// The files of a capture directory, see [`folder`].
+pub fn capture(bytes: &[u8]) {
+    folder(&[b"trace.dat\n\n---\n", bytes].concat(), &CAPTURED, |dir| {
+        let Ok(capture) = Capture::open(dir) else { return };
+        for snapshot in [capture.before.as_ref(), capture.after.as_ref()].into_iter().flatten() {
+            let names: Vec<&str> = snapshot.caches.keys().map(String::as_str).take(3).collect();
+            for name in &names {
+                let _ = (snapshot.resolve(name), snapshot.aliases_of(name).count());
+            }
+        }
+        let _ = capture.slabinfo.iter().flatten().map(crate::capture::SlabinfoFile::as_snapshot).count();
+        let _ = (capture.pages_before(), capture.pages_after());
+    });
+}
+
+/// The files of a folder of raw ring-buffer pages, see [`folder`].
+pub fn ringdump(bytes: &[u8]) {
+    alone();
+    folder(bytes, &DUMPED, |dir| {
+        let Ok(dump) = RingDump::open(dir) else { return };
+        same(dump.decode(&|_| {}), Ok(Box::new(dump.stream(&|_| {}))), true);
+    });
+}
+
+const DUMPED: [&str; 9] = [
+    "events/header_page",
+    "events/kmem/kfree/format",
+    "events/kmem/kmem_cache_alloc/format",
+    "events/ftrace/print/format",
+    "per_cpu/cpu0/trace_pipe_raw",
+    "per_cpu/cpu0/stats",
+    "cpu1.raw",
+    "trace_clock",
+    "uname",
+];
+
+const CAPTURED: [&str; 21] = [
+    "trace.dat",
     "slab.before",
     "slab.after",
     "slabinfo.before",
@@ -222,7 +276,7 @@ const PERF_HEAD: &[u8] = include_bytes!("../fuzz/perf-head");
 pub type Target = fn(&[u8]);
 
 /// By folder of the corpora: the function that its files are for.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("tracedat", tracedat),
     ("ring", ring),
     ("perfdata", perfdata),
@@ -231,6 +285,9 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("text", text),
     ("capture", capture),
     ("packed", packed),
+    ("store", store),
+    ("ringdump", ringdump),
+    ("symbols", symbols),
 ];
 
 #[cfg(test)]

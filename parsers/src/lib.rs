@@ -43,6 +43,7 @@ pub mod perfdata;
 pub mod recording;
 pub mod ring;
 pub mod ringdump;
+mod room;
 mod source;
 pub mod store;
 pub mod stream;

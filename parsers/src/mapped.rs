@@ -76,6 +76,14 @@ impl MappedFile {
         drop(advised);
     }
 
+    /// Gets a range of bytes into memory with one call instead of a fault for every few pages.
+    pub(crate) fn populate(&self, range: std::ops::Range<usize>) {
+        let Content::Mapped { map, .. } = &self.content else { return };
+        let bytes = range.end.min(map.len()).saturating_sub(range.start);
+        // Kernels before 5.14 refuse, and so does a file that shrank: then faults do it, or tell.
+        let _ = map.advise_range(memmap2::Advice::PopulateRead, range.start, bytes);
+    }
+
     /// Path it was opened by.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -120,17 +128,19 @@ impl Drop for MappedFile {
     }
 }
 
-/// Asks for huge pages under memory that is about to be filled: one fault for 2 MiB instead of 512 of them.
-pub(crate) fn prefer_huge_pages<T>(memory: &mut [std::mem::MaybeUninit<T>]) {
+/// Asks for huge pages under elements that are about to be filled in: one fault for 2 MiB instead of 512 of them.
+///
+/// All pages are advised on that the elements touch: a mapping of which only a part is cannot be moved as a whole when it grows.
+pub(crate) fn prefer_huge_pages<T>(elements: &mut Vec<T>) {
     /// Below this it is not worth a call.
     const LEAST_BYTES: usize = 4 << 20;
-    let start = memory.as_mut_ptr().cast::<libc::c_void>();
+    let start = elements.as_mut_ptr().cast::<libc::c_void>();
     let page_bytes = page_bytes();
-    let skipped = start.addr().next_multiple_of(page_bytes) - start.addr();
-    let bytes = size_of_val(memory).saturating_sub(skipped) / page_bytes * page_bytes;
+    let before = start.addr() % page_bytes;
+    let bytes = (before + elements.capacity() * size_of::<T>()).next_multiple_of(page_bytes);
     if bytes >= LEAST_BYTES {
-        // SAFETY: these pages are within memory that is borrowed mutably, and advice changes no byte of them.
-        let advised = unsafe { libc::madvise(start.wrapping_byte_add(skipped), bytes, libc::MADV_HUGEPAGE) };
+        // SAFETY: advice changes no byte of these pages, whoever else has something in the first and the last of them.
+        let advised = unsafe { libc::madvise(start.wrapping_byte_sub(before), bytes, libc::MADV_HUGEPAGE) };
         // Advice that is refused costs time, nothing else.
         let _ = advised;
     }
@@ -140,7 +150,7 @@ pub(crate) fn prefer_huge_pages<T>(memory: &mut [std::mem::MaybeUninit<T>]) {
 pub(crate) fn reserve_huge<T>(elements: &mut Vec<T>, more: usize) {
     if elements.capacity() - elements.len() < more {
         elements.reserve(more);
-        prefer_huge_pages(elements.spare_capacity_mut());
+        prefer_huge_pages(elements);
     }
 }
 

@@ -5,6 +5,7 @@ mod format;
 pub mod html;
 pub mod pages;
 pub mod threads;
+pub mod tuning;
 
 use std::fs::{self, File};
 use std::io;

@@ -5,6 +5,7 @@
 pub mod analysis;
 pub mod pages;
 pub mod threads;
+pub mod tuning;
 
 use serde::Serialize;
 

@@ -14,13 +14,15 @@ use crate::allocators::slub::sizing::KernelRelease;
 use crate::bench::{MAX_BYTES, MAX_THREADS, Pattern};
 use crate::mem::buddy::{FailPages, Placement};
 use crate::setting::{ModelName, Nodes, Wishes};
+use crate::tune::{Assignment, Objective};
+use crate::whatif::WhatIf;
 
 const EXIT_STATUS: &str = "\
 Exit status:
   0   done
   1   the trace or capture could not be read, or holds no slab events; or output could not be written
   2   the command line was wrong
-  3   done, but the result is outside of what was asked for (--max-error, --min-agreement, --check), or a law of the model is broken
+  3   done, but the result is outside of what was asked for (--max-error, --min-agreement, --check; tune lint: something does nothing), or a law of the model is broken
   4   recorded, but the command failed (record)
   130 stopped by Ctrl-C (--engine threads, record); the report or capture is of what was done";
 
@@ -33,6 +35,7 @@ Examples:
   slubreplay verify trace.dat --explain dentry     show where the replay first parts from the kernel, and why
   slubreplay compare trace.dat --kernels 6.1,6.12  replay the same operations by several kernels
   slubreplay compare trace.dat --models slub-6.12,slab,slob,slub-tiny
+  slubreplay tune trace.dat                        what other settings would do, and how to set them
   slubreplay fallback trace.dat --out report/      order fallback and fragmentation, by trace and by model
   slubreplay record -o capture -- make -j4         record this machine while a command runs
   slubreplay info trace.dat --format json          what a trace holds
@@ -62,6 +65,8 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Replay the same operations by several kernels, side by side
     Compare(CompareArgs),
+    /// Knobs of the kernel: what they would do to this load, and the commands that set them
+    Tune(TuneCommand),
     /// Order fallback: what the page allocator refused, and what a model of it refuses
     Fallback(FallbackArgs),
     /// Say what a trace holds
@@ -145,6 +150,15 @@ pub(super) struct ReplayArgs {
     /// Where slabs get their pages
     #[arg(long, value_enum, default_value_t = PageChoice::Recorded)]
     pub(super) pages: PageChoice,
+    /// Replay with a knob set otherwise than recorded, in force from the start: KNOB=VALUE for all caches, CACHE.KNOB=VALUE for one, such
+    /// as slab_max_order=0, cpu_partial=30, dentry.min_partial=10; may be repeated
+    #[arg(long, value_name = "[CACHE.]KNOB=VALUE", value_parser = assignment, conflicts_with = "stream")]
+    pub(super) set: Vec<Assignment>,
+    /// Replay with another design of the caches: nomerge (merged names get caches of their own), random-kmalloc (16 copies, by call site),
+    /// lifetime (call sites of long-lived objects get their own), dedicated=SITE (a symbol, or an address in hex), kmalloc-class=BYTES (one
+    /// class more), cpus=N (fewer CPUs do all operations); may be repeated
+    #[arg(long, value_name = "DESIGN", value_parser = what_if, conflicts_with = "stream")]
+    pub(super) what_if: Vec<WhatIf>,
     /// Check the conservation laws of the model while replaying (slow)
     #[arg(long)]
     pub(super) check: bool,
@@ -295,6 +309,91 @@ pub(super) enum CompareFormat {
     Json,
     /// One row for each cache and kernel
     Csv,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, after_help = TUNE_EXAMPLES, after_long_help = format!("{TUNE_EXAMPLES}\n\n{EXIT_STATUS}"))]
+pub(super) struct TuneCommand {
+    #[command(subcommand)]
+    pub(super) lint: Option<TuneLint>,
+    #[command(flatten)]
+    pub(super) args: Option<TuneArgs>,
+}
+
+const TUNE_EXAMPLES: &str = "\
+Examples:
+  slubreplay tune trace.dat                                         look for something better, within 64 replays
+  slubreplay tune trace.dat --set slab_max_order=0..3 --set cpu_partial=0,6,30,120
+  slubreplay tune capture/ --set dentry.cpu_partial=default,6 --objective memory --out report/
+  slubreplay tune lint --kernel 6.12 --cmdline /proc/cmdline        what of it does nothing
+  slubreplay tune lint --kernel 7.0 --script tune.sh";
+
+#[derive(Debug, Args)]
+pub(super) struct TuneArgs {
+    /// A trace.dat file, or a capture directory
+    #[arg(value_name = "TRACE|CAPTURE", value_hint = ValueHint::AnyPath)]
+    pub(super) trace: PathBuf,
+    /// Values of a knob, of all caches or of one: cpu_partial=0,6,30 or dentry.cpu_partial=default,6 or slab_max_order=0..3; several of these
+    /// make a grid [default: look for good values]
+    #[arg(long, value_name = "[CACHE.]KNOB=VALUES", value_parser = assignment)]
+    pub(super) set: Vec<Assignment>,
+    /// Another design of the caches, beside the recorded one: nomerge, random-kmalloc, lifetime, dedicated=SITE, kmalloc-class=BYTES,
+    /// cpus=N; may be repeated
+    #[arg(long, value_name = "DESIGN", value_parser = what_if, conflicts_with_all = ["set", "budget", "out", "pages"])]
+    pub(super) what_if: Vec<WhatIf>,
+    /// What to look for: memory (least slab memory in the mean, with at most a quarter more slow work), slow-paths (least slow work, with at
+    /// most a tenth more memory), balanced (least product of both, as shares of what they are now). Slow work is slow allocations, moves
+    /// on and off nodes' lists, and ten times the order fallbacks
+    #[arg(long, value_name = "WHAT", value_parser = objective, default_value = "balanced")]
+    pub(super) objective: Objective,
+    /// Replays that looking for good values may take
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..=10_000), conflicts_with = "set")]
+    pub(super) budget: u32,
+    /// Where slabs get their pages [default: model where the trace shows order fallbacks and the capture has zoneinfo, else recorded]
+    #[arg(long, value_enum)]
+    pub(super) pages: Option<PageChoice>,
+    /// Write tune.csv, tune.json and a chart into this directory
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(super) out: Option<PathBuf>,
+    /// Form of the result on stdout
+    #[arg(long, value_enum, default_value_t = TuneFormat::Text)]
+    pub(super) format: TuneFormat,
+    /// Configurations to show, best first
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    pub(super) top: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum TuneFormat {
+    /// Tables and commands to read
+    Text,
+    /// One JSON object
+    Json,
+    /// One row for each configuration
+    Csv,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TuneLint {
+    /// Find settings in a command line or a tuning script that do nothing on a kernel (exit status 3 if there are)
+    Lint(LintArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+pub(super) struct LintArgs {
+    /// Capture of the kernel: its release, configuration and machine are taken for the target, and its command line is linted
+    #[arg(value_name = "CAPTURE", group = "what", value_hint = ValueHint::DirPath)]
+    pub(super) capture: Option<PathBuf>,
+    /// A kernel's command line, or a file that holds one, such as /proc/cmdline
+    #[arg(long, value_name = "FILE|TEXT", group = "what")]
+    pub(super) cmdline: Vec<String>,
+    /// A script with writes to /sys/kernel/slab or /proc/slabinfo; tmpfiles.d, init.rc, /etc/default/grub
+    #[arg(long, value_name = "FILE", group = "what", value_hint = ValueHint::FilePath)]
+    pub(super) script: Vec<PathBuf>,
+    /// Form of the result on stdout
+    #[arg(long, value_enum, default_value_t = InfoFormat::Text)]
+    pub(super) format: InfoFormat,
 }
 
 #[derive(Debug, Args)]
@@ -449,6 +548,18 @@ fn milliseconds(text: &str) -> Result<f64, String> {
 
 fn release(text: &str) -> Result<KernelRelease, String> {
     KernelRelease::from_str(text).map_err(|error| error.to_string())
+}
+
+fn what_if(text: &str) -> Result<WhatIf, String> {
+    WhatIf::from_str(text)
+}
+
+fn objective(text: &str) -> Result<Objective, String> {
+    Objective::from_str(text)
+}
+
+fn assignment(text: &str) -> Result<Assignment, String> {
+    Assignment::from_str(text)
 }
 
 fn model(text: &str) -> Result<ModelName, String> {

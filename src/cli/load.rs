@@ -21,6 +21,7 @@ use crate::prepare::{Plan, PlannedCache, Snapshots, mark_snapshots, prepare_reco
 use crate::refine::refine;
 use crate::replay::{Observer, Outcome, Setup, Timeline};
 use crate::setting::{Setting, SettingError, Wishes};
+use crate::whatif::{Kind, WhatIf, WhatIfError};
 
 /// A trace, decoded, with the capture it is part of.
 #[derive(Debug)]
@@ -156,6 +157,11 @@ pub(super) fn other_recorded(wishes: &Wishes, facts: &Recording, capture: Option
     Some(recorded)
 }
 
+/// A design that cannot be tried.
+pub(super) fn what_if_failure(error: WhatIfError) -> Failure {
+    Failure::usage(&error.to_string(), "call sites are as in the trace: symbols, or addresses such as 0xffffffff81234567")
+}
+
 /// A trace, ready to be replayed.
 #[derive(Debug)]
 pub(super) struct Loaded {
@@ -169,6 +175,28 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
+    /// Makes the load what it would be with other designs of the caches, one after the other.
+    pub(super) fn what_if(&mut self, designs: &[WhatIf]) -> Result<(), Failure> {
+        for design in designs {
+            let sites = self.sites(&design.kind);
+            let notes = design.apply(&mut self.plan, &mut self.setting, &sites).map_err(what_if_failure)?;
+            self.setting.notes.extend(notes);
+        }
+        Ok(())
+    }
+
+    /// By number in the plan: the call sites that a design means.
+    pub(super) fn sites(&self, kind: &Kind) -> Vec<bool> {
+        let Kind::Dedicated(wanted) = kind else { return Vec::new() };
+        let address = wanted.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let is_meant = |&site: &u64| {
+            // `name+0x12/0x34 [module]` is meant by its name, too.
+            let symbol = self.facts.site_name(site);
+            address == Some(site) || symbol == *wanted || symbol.split('+').next() == Some(wanted)
+        };
+        self.plan.origins.sites.iter().map(is_meant).collect()
+    }
+
     /// Replays the plan, with pages as recorded.
     pub(super) fn replay(&self, samples: u32, check_every: u64, observer: &mut dyn Observer) -> Result<(Outcome, Timeline), Failure> {
         self.replay_pausing(samples, check_every, Vec::new(), observer)

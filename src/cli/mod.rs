@@ -8,8 +8,9 @@
 //! | `parameters` | how a replay was asked for, for `report.html` |
 //! | `prerequisites` | what a recording lacks, and the command that records it |
 //! | `progress` | bars on stderr |
-//! | `replay`, `verify`, `compare`, `fallback`, `info`, `bench` | one file or folder a command |
+//! | `replay`, `verify`, `compare`, `fallback`, `tune`, `info`, `bench` | one file or folder a command |
 //! | `record` | writes a capture of this machine |
+//! | `set` | `--set`: knobs of the kernel |
 //! | `sites` | the busiest call sites, for `info` |
 //! | `store` | `convert`: a trace to a Parquet file |
 //! | `generate` | manual pages and completions |
@@ -33,10 +34,12 @@ mod prerequisites;
 mod progress;
 mod record;
 mod replay;
+mod set;
 mod sites;
 mod store;
 mod stream;
 mod threads;
+mod tune;
 mod verify;
 
 use std::io::Write;
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Some(Command::Verify(args)) => verify::run(&args, cli.global),
         Some(Command::Compare(args)) => compare::run(&args, cli.global),
         Some(Command::Fallback(args)) => fallback::run(&args, cli.global),
+        Some(Command::Tune(command)) => tune::run(command, cli.global),
         Some(Command::Info(args)) => info::run(&args),
         Some(Command::Convert(args)) => store::run(&args),
         Some(Command::Bench(args)) => bench::run(&args, cli.global),

@@ -14,7 +14,7 @@ use super::load::Loaded;
 use super::progress::Stage;
 use super::stream::{self, Streamed};
 use super::threads::{self, Engine, ThreadsArgs};
-use super::{convert, load, parameters, print};
+use super::{convert, load, parameters, print, set};
 use crate::analyze::{Analysis, Analyst, Looks};
 use crate::replay::{CacheState, Observer, Outcome, Paused, Setup, Timeline};
 
@@ -23,12 +23,16 @@ const CHECK_EVERY: u64 = 100_000;
 
 pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineArgs) -> Result<ExitCode, Failure> {
     if on_threads.engine == Engine::Threads {
+        if !args.set.is_empty() || !args.what_if.is_empty() {
+            return Err(Failure::usage("--set and --what-if are for the exact engine", "leave --engine threads out"));
+        }
         return threads::run(args, on_threads, machine);
     }
     on_threads.refuse_without_engine()?;
     let parameters = parameters::list(args, &machine);
     let opened = load::open(&args.trace)?;
-    let too_large = stream::needed(&opened).filter(|_| args.pages == PageChoice::Recorded);
+    let is_plain = args.pages == PageChoice::Recorded && args.set.is_empty() && args.what_if.is_empty();
+    let too_large = stream::needed(&opened).filter(|_| is_plain);
     let (input, analysis) = if args.stream || too_large.is_some() {
         let Streamed { mut loaded, outcome, timeline } =
             stream::replay(opened, &args.trace, &machine.wishes(), args.samples, check_every(args.check))?;
@@ -40,7 +44,9 @@ pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineA
         if let Some(symbols) = symbols {
             read.recording.symbols = symbols.into();
         }
-        let loaded = load::plan(read, machine.wishes(), &args.trace)?;
+        let mut loaded = load::plan(read, machine.wishes(), &args.trace)?;
+        loaded.what_if(&args.what_if)?;
+        set::apply(&mut loaded, &args.set)?;
         let (outcome, timeline, analysis) = analysed(&loaded, args)?;
         let input = convert::report_input(&args.trace, &loaded, &outcome, &timeline);
         let analysis = convert::analysis_input(input.run.clone(), &loaded, &analysis, &loaded.callers);

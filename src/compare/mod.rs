@@ -5,11 +5,13 @@
 //! | `retarget` | lays a plan out for another release |
 //! | `translate` | puts a plan in the terms of another allocator |
 //! | `figures` | what is compared, from a replay's outcome |
+//! | `measure` | replays a plan that is laid out, and takes the figures |
 //!
 //! A plan is made once, by the rules of the kernel that was recorded: which object is of which cache, what was not traced, the
 //! heap at the start. None of that depends on the kernel that is asked about. What does is laid out anew for each.
 
 mod figures;
+mod measure;
 mod retarget;
 mod translate;
 
@@ -17,12 +19,13 @@ use rayon::prelude::*;
 
 pub(crate) use figures::activity;
 pub use figures::{Figures, NODE_MOVES};
-pub use retarget::{Retargeted, retarget};
+pub(crate) use measure::{Laid, Measured, untouched_objects};
+pub use retarget::{Relaid, Retargeted, relay, retarget};
 
 use crate::allocators::AllocatorKind;
-use crate::mem::{PageSource, RecordedPages, UnlimitedPages};
+use crate::mem::{RecordedPages, UnlimitedPages};
 use crate::prepare::Plan;
-use crate::replay::{CacheState, Observer, Paused, ReplayError, Setup};
+use crate::replay::ReplayError;
 use crate::setting::Setting;
 pub use crate::setting::is_same_release as is_recorded;
 
@@ -72,19 +75,11 @@ pub fn compare(
 }
 
 fn replay(plan: &Plan, recorded: &Setting, target: &Setting, progress: &(dyn Fn(u64) + Sync)) -> Result<Replayed, ReplayError> {
-    // Objects in use at the start that the trace never speaks of.
-    let mut untouched = vec![0_u64; plan.caches.len()];
-    for seed in &plan.seeds {
-        let cache = usize::from(seed.cache);
-        untouched[cache] += seed.untouched(plan.caches[cache].layout.objects).count() as u64;
-    }
-    for sheaf in &plan.sheaf_seeds {
-        untouched[usize::from(sheaf.cache)] -= sheaf.objects.len() as u64;
-    }
+    let mut untouched = untouched_objects(plan);
     if target == recorded {
         let pages = RecordedPages::new(plan.recorded_slabs.iter().cloned());
-        let laid = Laid { plan, initial: 0, untouched: &untouched, target, is_recorded: true, notes: Vec::new() };
-        return laid.run(pages, progress);
+        let laid = Laid { plan, initial: &[], ops: &plan.ops, untouched: &untouched, target };
+        return Ok(replayed(&laid, true, Vec::new(), laid.run(pages, SAMPLES, progress)?));
     }
     let Retargeted { plan: own, initial, restarted, unlaid, lost } = retarget(plan, recorded, target);
     for &cache in &restarted {
@@ -118,8 +113,22 @@ fn replay(plan: &Plan, recorded: &Setting, target: &Setting, progress: &(dyn Fn(
     if plan.has_index_arrays && target.allocator != AllocatorKind::Slab {
         notes.push("the index arrays of the recorded kernel's own slabs are among its kmalloc objects".to_owned());
     }
-    let laid = Laid { plan: &own, initial, untouched: &untouched, target, is_recorded: false, notes };
-    laid.run(UnlimitedPages::default(), progress)
+    let (initial, ops) = own.ops.split_at(initial);
+    let laid = Laid { plan: &own, initial, ops, untouched: &untouched, target };
+    Ok(replayed(&laid, false, notes, laid.run(UnlimitedPages::default(), SAMPLES, progress)?))
+}
+
+fn replayed(laid: &Laid<'_>, is_recorded: bool, notes: Vec<String>, measured: Measured) -> Replayed {
+    let caches = &laid.plan.caches;
+    Replayed {
+        setting: laid.target.clone(),
+        is_recorded,
+        notes,
+        total: measured.total,
+        names: caches.iter().map(|cache| cache.name.clone()).collect(),
+        caches: measured.caches,
+        slabs: caches.iter().map(|cache| (cache.layout.order, cache.layout.objects)).collect(),
+    }
 }
 
 /// Names shown of a longer list.
@@ -130,78 +139,6 @@ fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
     let shown: Vec<&str> = names.take(LISTED).collect();
     let more = if count > shown.len() { format!(" and {} more", count - shown.len()) } else { String::new() };
     format!("{}{more}", shown.join(", "))
-}
-
-/// A plan that is ready for its kernel.
-struct Laid<'a> {
-    plan: &'a Plan,
-    /// Operations before the recorded ones.
-    initial: usize,
-    untouched: &'a [u64],
-    target: &'a Setting,
-    is_recorded: bool,
-    notes: Vec<String>,
-}
-
-impl Laid<'_> {
-    fn run(self, pages: impl PageSource, progress: &(dyn Fn(u64) + Sync)) -> Result<Replayed, ReplayError> {
-        let page_bytes = self.target.kernel.machine.page_bytes;
-        let setup = Setup {
-            rules: self.target.rules,
-            topology: self.target.topology.clone(),
-            page_bytes,
-            samples: SAMPLES,
-            pause_at: vec![self.initial],
-            check_every: 0,
-        };
-        let mut watch = Watch { caches: self.plan.caches.len(), start: Vec::new(), done: 0, progress };
-        let (outcome, timeline, _) = self.target.replay(self.plan, &setup, pages, &mut watch)?;
-        let mut initial = vec![0_u64; self.plan.caches.len()];
-        for op in &self.plan.ops[..self.initial] {
-            initial[usize::from(op.cache)] += 1;
-        }
-        let none = CacheState::default();
-        let caches: Vec<Figures> = (0..self.plan.caches.len())
-            .map(|cache| {
-                let start = figures::Start {
-                    state: watch.start.get(cache).unwrap_or(&none),
-                    allocs: initial[cache],
-                    untouched: self.untouched[cache],
-                };
-                Figures::of(&self.plan.caches[cache], &self.target.rules, &outcome.caches[cache], &timeline, cache, start)
-            })
-            .collect();
-        Ok(Replayed {
-            setting: self.target.clone(),
-            is_recorded: self.is_recorded,
-            notes: self.notes,
-            total: Figures::total(&self.plan.caches, &caches, self.untouched, &timeline),
-            names: self.plan.caches.iter().map(|cache| cache.name.clone()).collect(),
-            caches,
-            slabs: self.plan.caches.iter().map(|cache| (cache.layout.order, cache.layout.objects)).collect(),
-        })
-    }
-}
-
-/// Notes the counters where the recorded operations begin.
-struct Watch<'a> {
-    caches: usize,
-    start: Vec<CacheState>,
-    done: u64,
-    progress: &'a (dyn Fn(u64) + Sync),
-}
-
-impl Observer for Watch<'_> {
-    fn mark(&mut self, _: &str, _: &dyn Fn(usize) -> Option<CacheState>) {}
-
-    fn pause(&mut self, at: &Paused<'_>) {
-        self.start = (0..self.caches).filter_map(|cache| at.state(cache)).collect();
-    }
-
-    fn progress(&mut self, operations: u64) {
-        (self.progress)(operations - self.done);
-        self.done = operations;
-    }
 }
 
 #[cfg(test)]

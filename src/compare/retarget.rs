@@ -23,18 +23,18 @@ pub struct Retargeted {
     pub lost: u64,
 }
 
-/// Lays `plan` out for `target`.
+/// Lays the plan `own` out for `target`.
 ///
 /// Objects keep their sizes and caches. Slabs that exist at the start are kept where the target's slabs have as many objects.
 /// Elsewhere they cannot be: the cache starts empty, and its objects are allocated before the first operation, slab by slab, each by
 /// the CPU that used its slab first. The gaps between them are lost; what they make of slabs and lists is the target's.
 #[must_use]
-pub fn retarget(plan: &Plan, recorded: &Setting, target: &Setting) -> Retargeted {
+pub fn retarget(own: &Plan, recorded: &Setting, target: &Setting) -> Retargeted {
     if (recorded.allocator, target.allocator) != (AllocatorKind::Slub, AllocatorKind::Slub) {
-        return translate::translate(plan, recorded, target);
+        return translate::translate(own, recorded, target);
     }
     let mut unlaid = Vec::new();
-    let caches: Vec<PlannedCache> = plan
+    let caches: Vec<PlannedCache> = own
         .caches
         .iter()
         .enumerate()
@@ -45,6 +45,27 @@ pub fn retarget(plan: &Plan, recorded: &Setting, target: &Setting) -> Retargeted
             })
         })
         .collect();
+    let Relaid { mut plan, initial, restarted } = relay(own, caches, target);
+    let count = initial.len();
+    plan.ops = [initial.as_slice(), &own.ops].concat();
+    plan.marks.iter_mut().for_each(|(position, _)| *position += count);
+    Retargeted { plan, initial: count, restarted, unlaid, lost: 0 }
+}
+
+/// A plan with other layouts.
+#[derive(Debug, Clone)]
+pub struct Relaid {
+    /// The plan without operations: they are those that it had. It knows nothing of the recorded kernel's addresses and orders.
+    pub plan: Plan,
+    /// Operations before those: allocations of objects from before the trace.
+    pub initial: Vec<Op>,
+    /// Caches, by number, whose slabs from before the trace do not fit, and that start with those allocations.
+    pub restarted: Vec<usize>,
+}
+
+/// Gives the caches of `plan` the layouts of `caches`, which `target` makes, in the same order.
+#[must_use]
+pub fn relay(plan: &Plan, caches: Vec<PlannedCache>, target: &Setting) -> Relaid {
     let fits = |seed: &PlannedSeed| {
         let (old, new) = (&plan.caches[usize::from(seed.cache)].layout, &caches[usize::from(seed.cache)].layout);
         (old.order, old.objects) == (new.order, new.objects)
@@ -53,7 +74,7 @@ pub fn retarget(plan: &Plan, recorded: &Setting, target: &Setting) -> Retargeted
     let mut seeds = Vec::new();
     let mut numbers = vec![0; planned.len()];
     let mut restarted = Vec::new();
-    let mut ops = Vec::with_capacity(plan.ops.len());
+    let mut ops = Vec::new();
     let mut objects = plan.objects;
     for (number, seed) in planned.iter().enumerate() {
         let cache = usize::from(seed.cache);
@@ -82,11 +103,9 @@ pub fn retarget(plan: &Plan, recorded: &Setting, target: &Setting) -> Retargeted
     }
     restarted.sort_unstable();
     restarted.dedup();
-    let initial = ops.len();
-    ops.extend_from_slice(&plan.ops);
     let plan = Plan {
         caches,
-        ops,
+        ops: Vec::new(),
         objects,
         kernel: KernelPlaces::default(),
         origins: Arc::clone(&plan.origins),
@@ -98,7 +117,7 @@ pub fn retarget(plan: &Plan, recorded: &Setting, target: &Setting) -> Retargeted
         has_frames: plan.has_frames,
         from_boot: plan.from_boot,
         has_index_arrays: plan.has_index_arrays,
-        marks: plan.marks.iter().map(|(position, text)| (position + initial, text.clone())).collect(),
+        marks: plan.marks.clone(),
         snapshots_ns: plan.snapshots_ns.clone(),
         kernel_pages: Vec::new(),
         reads: Vec::new(),
@@ -106,7 +125,7 @@ pub fn retarget(plan: &Plan, recorded: &Setting, target: &Setting) -> Retargeted
         sizing_differences: Vec::new(),
         time_range_ns: plan.time_range_ns,
     };
-    Retargeted { plan, initial, restarted, unlaid, lost: 0 }
+    Relaid { plan, initial: ops, restarted }
 }
 
 /// Slabs of the start, and the sheaves that the target has as well. What is in other sheaves is free in its slab.
@@ -143,6 +162,9 @@ fn renumbered(mut sheaf: PlannedSheaf, numbers: &[usize]) -> PlannedSheaf {
 
 /// Where a slab of the start is in a kernel that may lack such a place.
 fn place(place: SeedPlace, cache: &PlannedCache, target: &Setting) -> SeedPlace {
+    if target.allocator != AllocatorKind::Slub {
+        return place;
+    }
     let has_cpu_slabs = target.rules.has_cpu_slabs() && cache.kind != CacheKind::Debug;
     let has_cpu_partial = has_cpu_slabs && cache.kind == CacheKind::CpuPartial && target.rules.generation > Generation::NoCpuPartial;
     match place {

@@ -5,7 +5,7 @@ use crate::allocators::slab::SlabSpec;
 use crate::allocators::slub::sizing::{Build, CacheFlags, CacheLayout, CacheSpec, Kernel, KernelRelease, Machine};
 use crate::allocators::slub::{CacheKind, SeedPlace, SheafPlace, Topology};
 use crate::prepare::{Op, PlannedCache, PlannedSeed, PlannedSheaf, Sibling, What};
-use crate::replay::{Engine, NoObserver};
+use crate::replay::{Engine, NoObserver, Setup};
 
 const STRIDE: u32 = 512;
 

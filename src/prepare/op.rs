@@ -152,6 +152,12 @@ impl What {
         Self(self.0 | Self::LIST_GOES_ON)
     }
 
+    /// The same, as the last of its call.
+    #[must_use]
+    pub(crate) fn ending_list(self) -> Self {
+        Self(self.0 & !Self::LIST_GOES_ON)
+    }
+
     /// The same, for one node only.
     #[must_use]
     pub fn this_node_only(self) -> Self {

@@ -11,7 +11,7 @@ use super::{Plan, Recorded, Sibling};
 use crate::allocators::AllocatorKind;
 use crate::allocators::slab::{Geometry, SlabCacheSpec, SlabMachine, SlabSpec, Tunables};
 use crate::allocators::slob::{Demand, RCU_FOOTER_BYTES, SlobCacheSpec};
-use crate::allocators::slub::sizing::{CacheFlags, CacheLayout, Kernel, kmalloc};
+use crate::allocators::slub::sizing::{CacheFlags, CacheLayout, Kernel, NodeLimits, kmalloc};
 use crate::allocators::slub::{CacheKind, SeedPlace};
 
 /// Row of the free space in pages that all caches share.
@@ -78,6 +78,7 @@ pub(crate) fn layout(object_size: u32, size: u32, order: u32, objects: u32) -> C
         cpu_partial: 0,
         cpu_partial_slabs: 0,
         sheaf_capacity: 0,
+        nodes: NodeLimits::default(),
         flags: CacheFlags::NONE,
     }
 }

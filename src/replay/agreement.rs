@@ -43,7 +43,9 @@ pub(super) struct Agreement {
 impl Agreement {
     pub(super) fn new(plan: &Plan) -> Self {
         let mut last_use = vec![0; plan.kernel.slab_count()];
-        for (position, op) in (0..).zip(&plan.ops) {
+        // Most plans that are laid out for another kernel know no slabs of the recorded one.
+        let ops = if last_use.is_empty() { &[] } else { plan.ops.as_slice() };
+        for (position, op) in (0..).zip(ops) {
             if let (false, Some(slab)) = (op.what.is_free(), plan.kernel.slab(op.object)) {
                 last_use[slab.index()] = position;
             }

@@ -282,25 +282,41 @@ impl<'a, P: PageSource, A: Allocator> Engine<'a, P, A> {
     /// # Errors
     ///
     /// If a check finds a law of the allocator broken.
-    pub fn run_on(mut self, observer: &mut dyn Observer) -> Result<(Outcome, Timeline, P), ReplayError> {
+    pub fn run_on(self, observer: &mut dyn Observer) -> Result<(Outcome, Timeline, P), ReplayError> {
+        let plan = self.plan;
+        self.run_parts(&[&plan.ops], observer)
+    }
+
+    /// The same with operations that are not all in one place, such as some before those that replays share; the plan's own are left
+    /// out. Positions count over all parts. A detached list must not go on from one part to the next.
+    ///
+    /// # Errors
+    ///
+    /// If a check finds a law of the allocator broken.
+    pub fn run_parts(mut self, parts: &[&[Op]], observer: &mut dyn Observer) -> Result<(Outcome, Timeline, P), ReplayError> {
         let plan = self.plan;
         let mut moments = Moments::new(plan);
         let mut pauses = self.setup.pause_at.iter().peekable();
         observer.begin(&|cache| self.state(cache));
         let mut pace = Pace::new(plan, self.setup);
-        let mut position = 0;
-        while let Some(op) = plan.ops.get(position) {
-            while moments.tell(position, observer, &|cache| self.state(cache)) {}
-            self.sample_until(op.time_ns, &mut pace);
-            while pauses.next_if(|&&at| at <= position).is_some() {
-                observer.pause(&self.paused(position));
+        let mut before = 0;
+        for &ops in parts {
+            let mut own = 0;
+            while let Some(op) = ops.get(own) {
+                let position = before + own;
+                while moments.tell(position, observer, &|cache| self.state(cache)) {}
+                self.sample_until(op.time_ns, &mut pace);
+                while pauses.next_if(|&&at| at <= position).is_some() {
+                    observer.pause(&self.paused(position));
+                }
+                own = self.step(ops, own, observer);
+                self.check_and_tell((before + own) as u64, &mut pace, observer)?;
             }
-            position = self.step(&plan.ops, position, observer);
-            self.check_and_tell(position as u64, &mut pace, observer)?;
+            before += own;
         }
         while moments.tell(usize::MAX, observer, &|cache| self.state(cache)) {}
-        pauses.for_each(|_| observer.pause(&self.paused(position)));
-        self.end(position as u64, pace, observer)
+        pauses.for_each(|_| observer.pause(&self.paused(before)));
+        self.end(before as u64, pace, observer)
     }
 
     /// Replays operations that come in batches, each with those objects of the plan that it speaks of; the plan's own operations

@@ -8,7 +8,7 @@ use crate::allocators::slab::{IndexPlace, Slab};
 use crate::allocators::slob::Slob;
 use crate::allocators::slub::sizing::KernelRelease;
 use crate::mem::PageSource;
-use crate::prepare::{Plan, Recorded, Sibling};
+use crate::prepare::{Op, Plan, Recorded, Sibling};
 use crate::replay::{Engine, Observer, Outcome, ReplayError, Setup, Timeline};
 
 /// A model as a user names it: `slub-6.12`, `slab`, `slab-5.15`, `slob`, `slub-tiny`; without a release, that of the recording if there is
@@ -95,10 +95,26 @@ impl Setting {
         pages: P,
         observer: &mut dyn Observer,
     ) -> Result<(Outcome, Timeline, P), ReplayError> {
+        self.replay_parts(plan, &[&plan.ops], setup, pages, observer)
+    }
+
+    /// The same with operations that are kept elsewhere than in the plan: [`Engine::run_parts`].
+    ///
+    /// # Errors
+    ///
+    /// If a check finds a law of the allocator broken.
+    pub fn replay_parts<P: PageSource>(
+        &self,
+        plan: &Plan,
+        parts: &[&[Op]],
+        setup: &Setup,
+        pages: P,
+        observer: &mut dyn Observer,
+    ) -> Result<(Outcome, Timeline, P), ReplayError> {
         match self.allocator {
-            AllocatorKind::Slub => Engine::new(plan, setup, pages).run_on(observer),
-            AllocatorKind::Slab => Engine::with(self.slab(plan), plan, setup, pages).run_on(observer),
-            AllocatorKind::Slob => Engine::with(self.slob(plan), plan, setup, pages).run_on(observer),
+            AllocatorKind::Slub => Engine::new(plan, setup, pages).run_parts(parts, observer),
+            AllocatorKind::Slab => Engine::with(self.slab(plan), plan, setup, pages).run_parts(parts, observer),
+            AllocatorKind::Slob => Engine::with(self.slob(plan), plan, setup, pages).run_parts(parts, observer),
         }
     }
 

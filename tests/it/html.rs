@@ -25,6 +25,7 @@ fn report() -> &'static Path {
 }
 
 /// The browser, if there is one.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn chromium() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("SLUBREPLAY_CHROMIUM") {
         return Some(named.into());

@@ -14,6 +14,7 @@
 //! | `fallback` | order fallback by kernel, trace and model |
 //! | `compare` | the same operations by several kernels |
 //! | `threads` | the concurrent engine: options, agreement with the exact one, Ctrl-C |
+//! | `tune` | grids of knobs, recommendations, lint |
 //! | `siblings` | SLAB and SLOB |
 //! | `convert` | traces in columns, and the names of call sites |
 //! | `every_form` | one trace as trace.dat of both versions, as text, in columns |
@@ -45,4 +46,5 @@ mod siblings;
 mod stream;
 mod support;
 mod threads;
+mod tune;
 mod verify;

@@ -160,3 +160,22 @@ pub(super) fn number(body: &[u8], endian: Endian) -> Option<u32> {
     let at = if endian == Endian::Big { 4 } else { 0 };
     u32_at(body, at, endian).filter(|_| body.len() >= 8)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::Origin;
+
+    #[test]
+    fn nodes_have_no_more_cpus_than_there_can_be() {
+        let node =
+            |number: u32, cpus: &str| [&number.to_le_bytes()[..], &[0; 16], &(cpus.len() as u32).to_le_bytes(), cpus.as_bytes()].concat();
+        let read = |all: &[Vec<u8>]| {
+            let bytes = [&(all.len() as u32).to_le_bytes()[..], &all.concat()].concat();
+            nodes(&mut Cursor::new(&bytes, Origin::File(0), "nodes"), Endian::Little)
+        };
+        assert_eq!(read(&[node(1, "2-3"), node(0, "0,1")]).unwrap(), [(0, vec![0, 1]), (1, vec![2, 3])]);
+        let message = read(&[node(0, "0-65534"), node(1, "0-65534")]).unwrap_err().to_string();
+        assert!(message.contains("at most 65536 CPUs on all nodes"), "{message}");
+    }
+}

@@ -1,5 +1,6 @@
 //! One column chunk of a row group to values.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
@@ -40,14 +41,27 @@ impl Length for Section {
 }
 
 impl ChunkReader for Section {
-    type T = bytes::buf::Reader<Bytes>;
+    type T = UpToEnd;
 
     fn get_read(&self, start: u64) -> Result<Self::T> {
-        Ok(self.slice(start, None)?.reader())
+        Ok(UpToEnd(self.slice(start, None)?.reader()))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
         self.slice(start, Some(length))
+    }
+}
+
+/// Reads page headers. They end before the row group does, so that what reads on is told at once: the parquet crate takes the end for a
+/// list's elements that it may skip, and a list may claim 2 billion.
+pub(super) struct UpToEnd(bytes::buf::Reader<Bytes>);
+
+impl io::Read for UpToEnd {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 if !buffer.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => Ok(read),
+        }
     }
 }
 
@@ -62,4 +76,22 @@ pub(super) fn read<T: DataType>(section: &Arc<Section>, chunk: &ColumnChunkMetaD
         return Err(ParquetError::General(format!("{records} rows with {values} values where the row group has {rows}")));
     }
     Ok(column)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    /// Found by fuzzing: skipping at the end succeeded, a page header's list of 2 billion numbers took minutes.
+    #[test]
+    fn skipping_beyond_the_end_is_an_error() {
+        let section = Section { start: 100, bytes: Bytes::from_static(b"0123456789") };
+        let mut reader = section.get_read(104).unwrap();
+        let mut skip = |bytes: u64| io::copy(&mut reader.by_ref().take(bytes), &mut io::sink());
+        assert_eq!(skip(6).unwrap(), 6);
+        assert_eq!(skip(8).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert!(section.get_read(111).is_err());
+    }
 }

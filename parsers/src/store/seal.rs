@@ -40,6 +40,10 @@ pub(super) fn verify(footer: &[u8]) -> Verdict {
     else {
         return Verdict::Absent;
     };
+    // Fuzzing is to get behind the checksums, as somebody who puts a file together does.
+    if cfg!(fuzzing) {
+        return Verdict::Intact;
+    }
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(before);
     hasher.update(BLANK.as_bytes());

@@ -11,9 +11,9 @@ use super::{Container, Terms};
 use crate::event::Event;
 use crate::joining::{Joiner, Numbered};
 use crate::kmem::{Decoder, Piece};
-use crate::mapped::prefer_huge_pages;
 use crate::recording::{Accounting, CpuStream, Damage, Loss, Recording};
 use crate::ring::visit_records;
+use crate::room::make_room;
 
 /// Jobs of each thread between two times that they wait for each other.
 const JOBS_OF_A_THREAD: usize = 8;
@@ -171,21 +171,5 @@ impl<'a> Assembly<'a> {
     fn finish(mut self) -> Recording {
         self.joiner.finish(&mut self.recording);
         self.recording
-    }
-}
-
-/// Makes room for `more` events and, if the rest of a CPU's data holds as many in a byte as what is done, for all to come: memory that grows
-/// again and again is moved each time. What is not filled is never touched.
-fn make_room(events: &mut Vec<Event>, more: usize, done_bytes: usize, cpu_bytes: usize) {
-    /// Events take 6 bytes of a file and more; what claims to be denser gets no room ahead.
-    const EVENT_BYTES: u128 = 2;
-    let known = events.len() + more;
-    if events.capacity() >= known {
-        return;
-    }
-    let expected = (known as u128 * cpu_bytes as u128 * 9 / 8 / done_bytes.max(1) as u128).min(cpu_bytes as u128 / EVENT_BYTES) as usize;
-    // Where there is no such room it grows as any other.
-    if events.try_reserve_exact(expected.saturating_sub(events.len())).is_ok() {
-        prefer_huge_pages(events.spare_capacity_mut());
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Reading {
 /// Events of some lines.
 #[derive(Debug, Default)]
 pub(super) struct Piece<'a> {
+    /// Length of its lines.
+    pub(super) bytes: usize,
     /// Call sites, names and marks are numbered within the piece.
     pub(super) events: Vec<Event>,
     /// Where in `events` stamps begin to be of another unit.
@@ -78,10 +80,12 @@ pub(super) struct Lines {
 }
 
 /// Reads whole lines: `range` of `file` begins with a line and ends with one.
-pub(super) fn read<'a>(file: &'a [u8], range: Range<usize>, reading: &Reading) -> Piece<'a> {
+///
+/// `events` is an empty buffer for its events.
+pub(super) fn read<'a>(file: &'a [u8], range: Range<usize>, reading: &Reading, events: Vec<Event>) -> Piece<'a> {
     /// A line of a free is about as long.
     const LINE_BYTES: usize = 110;
-    let mut piece = Piece::default();
+    let mut piece = Piece { bytes: range.len(), events, ..Piece::default() };
     piece.events.reserve(range.len() / LINE_BYTES);
     let (mut at, end) = (range.start, range.end);
     while at < end {
@@ -105,7 +109,8 @@ impl<'a> Piece<'a> {
         if line.first() == Some(&b'#') && is_comment(line) {
             return self.comment(line);
         }
-        let Some(own) = line.strip_prefix(reading.buffer.as_slice()) else {
+        let own = if reading.buffer.is_empty() { Some(line) } else { line.strip_prefix(reading.buffer.as_slice()) };
+        let Some(own) = own else {
             return self.of_other_buffer(line);
         };
         match head::line(own, reading.shape) {

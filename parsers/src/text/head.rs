@@ -233,6 +233,9 @@ fn context(info: &[u8]) -> Context {
 /// A line of perf: the first colon that ends a time tells where everything is.
 #[inline]
 fn perf(line: &[u8]) -> Option<Line<'_>> {
+    if let Some(Line::Event(head)) = perf_usual(line) {
+        return Some(Line::Event(head));
+    }
     let mut other = None;
     for colon in memchr_iter(b':', line.get(..NAME_WITHIN).unwrap_or(line)) {
         match line.split_at_checked(colon).and_then(|(before, after)| perf_around(before, after.get(1..)?)) {
@@ -242,6 +245,18 @@ fn perf(line: &[u8]) -> Option<Line<'_>> {
         }
     }
     other
+}
+
+/// A line as perf mostly prints it: the name in its column, one number for the thread, and a CPU.
+#[inline]
+fn perf_usual(line: &[u8]) -> Option<Line<'_>> {
+    let thread = blanks(line.get(NAME_COLUMNS..)?)?;
+    let (tid, rest) = decimal(thread)?;
+    let (cpu, rest) = decimal(blanks(rest)?.strip_prefix(b"[")?)?;
+    let (stamp, after) = stamp(blanks(rest.strip_prefix(b"]")?)?)?;
+    let (tid, cpu) = (i32::try_from(tid).ok()?, u16::try_from(cpu).ok()?);
+    let is_time = stamp.unit != Unit::Tick;
+    if is_time { perf_behind(tid, Some(cpu), stamp, after, line.len() - thread.len()) } else { None }
 }
 
 #[inline]
@@ -279,12 +294,17 @@ fn perf_around<'a>(before: &'a [u8], after: &'a [u8]) -> Option<Line<'a>> {
     if !matches!(rest.last(), None | Some(b' ')) {
         return None;
     }
-    let stamp = Stamp { ns, unit };
+    perf_behind(tid, cpu, Stamp { ns, unit }, after, rest.len())
+}
+
+/// What stands behind the time.
+#[inline]
+fn perf_behind(tid: i32, cpu: Option<u16>, stamp: Stamp, after: &[u8], thread_end: usize) -> Option<Line<'_>> {
     let mut after = blanks(after)?;
     if let Some(lost) = after.strip_prefix(b"PERF_RECORD_LOST") {
         let lost = lost.strip_prefix(b"_SAMPLES").unwrap_or(lost);
         let count = lost.strip_prefix(b" lost ").and_then(|count| Some(decimal(count)?.0));
-        return Some(Line::Lost { cpu: cpu.unwrap_or(0), time_ns: ns, count });
+        return Some(Line::Lost { cpu: cpu.unwrap_or(0), time_ns: stamp.ns, count });
     }
     // The period, where it was asked for.
     if let Some((_, behind)) = decimal(after)
@@ -292,10 +312,10 @@ fn perf_around<'a>(before: &'a [u8], after: &'a [u8]) -> Option<Line<'a>> {
     {
         after = behind;
     }
-    let part = |bytes: &'a [u8]| {
+    fn part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
         let colon = memchr(b':', bytes)?;
         Some((bytes.get(..colon)?, bytes.get(colon + 1..)?))
-    };
+    }
     let Some(((system, (name, arguments)), kind)) = part(after).and_then(|(system, rest)| {
         let (name, arguments) = part(rest)?;
         let kind = Kind::of_system(system, name);
@@ -304,7 +324,7 @@ fn perf_around<'a>(before: &'a [u8], after: &'a [u8]) -> Option<Line<'a>> {
     }) else {
         return Some(Line::Other);
     };
-    let head = Head { pid: tid, cpu, context: Context::default(), stamp, system, name, kind, arguments, thread_end: rest.len() };
+    let head = Head { pid: tid, cpu, context: Context::default(), stamp, system, name, kind, arguments, thread_end };
     Some(Line::Event(head))
 }
 

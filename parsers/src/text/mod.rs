@@ -43,8 +43,9 @@ use std::path::Path;
 
 use crate::error::TraceError;
 use crate::event::Event;
-use crate::mapped::{MappedFile, reserve_huge};
+use crate::mapped::MappedFile;
 use crate::recording::{CpuStream, Recording};
+use crate::room::make_room;
 use crate::stream::EventSource;
 use join::Joining;
 use opening::Opening;
@@ -85,17 +86,26 @@ impl TextTrace {
     /// If the file shrank, more of its lines are something else than are of a trace, or no event has its arguments.
     pub fn decode(&self, progress: &(dyn Fn(u64) + Sync)) -> Result<Recording, TraceError> {
         let mut pieces = Pieces::new(&self.file, &self.opening.reading, progress);
-        let mut batch = pieces.batch();
+        let mut batch = pieces.batch(Vec::new());
+        // Buffers of events that were dealt out, to be filled again: fresh memory costs more than reading.
+        let mut spare = Vec::new();
+        let mut done_bytes = 0;
         let mut joining = Joining::new(&self.opening, pointers::survey(&batch));
         let mut streams: BTreeMap<u16, Vec<Event>> = BTreeMap::new();
         while !batch.is_empty() {
             let join = || {
-                for mut piece in batch {
+                let pieces = batch.into_iter().map(|mut piece| {
+                    done_bytes += piece.bytes;
                     joining.count(&mut piece);
-                    deal_out(&joining.take(piece), &mut streams);
-                }
+                    let mut events = joining.take(piece);
+                    deal_out(&events, &mut streams, (done_bytes, self.file.len()));
+                    events.clear();
+                    events
+                });
+                pieces.collect()
             };
-            ((), batch) = rayon::join(join, || pieces.batch());
+            let buffers = std::mem::take(&mut spare);
+            (spare, batch) = rayon::join(join, || pieces.batch(buffers));
         }
         self.file.check()?;
         joining.recording.streams = streams.into_iter().map(|(cpu, events)| CpuStream { cpu, events }).collect();
@@ -117,13 +127,13 @@ impl TextTrace {
     }
 }
 
-/// Appends events to those of their CPUs.
-fn deal_out(events: &[Event], streams: &mut BTreeMap<u16, Vec<Event>>) {
+/// Appends events to those of their CPUs. So many bytes of all were read by then.
+fn deal_out(events: &[Event], streams: &mut BTreeMap<u16, Vec<Event>>, (done, all): (usize, usize)) {
     // A CPU's events mostly come several in a row.
     for run in events.chunk_by(|a, b| a.cpu == b.cpu) {
         if let Some(first) = run.first() {
             let events = streams.entry(first.cpu).or_default();
-            reserve_huge(events, run.len());
+            make_room(events, run.len(), done, all);
             events.extend_from_slice(run);
         }
     }

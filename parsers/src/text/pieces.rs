@@ -6,22 +6,24 @@ use memchr::memchr;
 use rayon::prelude::*;
 
 use super::chunk::{self, Piece, Reading};
+use crate::event::Event;
+use crate::mapped::MappedFile;
 
 /// Bytes of text that make a job: enough work for a thread, little enough to share out evenly.
 const JOB_BYTES: usize = 1 << 20;
 /// Jobs that are read at once. What is found out from a trace's beginning is found in as many.
-const JOBS_AT_A_TIME: usize = 32;
+const JOBS_AT_A_TIME: usize = 16;
 
 /// Reads the lines of a file.
 pub(super) struct Pieces<'a> {
-    file: &'a [u8],
+    file: &'a MappedFile,
     reading: &'a Reading,
     progress: &'a (dyn Fn(u64) + Sync),
     at: usize,
 }
 
 impl<'a> Pieces<'a> {
-    pub(super) fn new(file: &'a [u8], reading: &'a Reading, progress: &'a (dyn Fn(u64) + Sync)) -> Self {
+    pub(super) fn new(file: &'a MappedFile, reading: &'a Reading, progress: &'a (dyn Fn(u64) + Sync)) -> Self {
         Self { file, reading, progress, at: 0 }
     }
 
@@ -30,21 +32,23 @@ impl<'a> Pieces<'a> {
         self.at
     }
 
-    /// The next pieces in file order; none if that was all.
-    pub(super) fn batch(&mut self) -> Vec<Piece<'a>> {
+    /// The next pieces in file order; none if that was all. `buffers` are empty ones that their events may go into.
+    pub(super) fn batch(&mut self, mut buffers: Vec<Vec<Event>>) -> Vec<Piece<'a>> {
         let mut ranges = Vec::new();
         while ranges.len() < JOBS_AT_A_TIME && self.at < self.file.len() {
             let end = end_of_job(self.file, self.at);
             ranges.push(self.at..end);
             self.at = end;
         }
-        let read = |range: Range<usize>| {
+        buffers.resize_with(ranges.len(), Vec::new);
+        let read = |(range, events): (Range<usize>, Vec<Event>)| {
             let bytes = range.len() as u64;
-            let piece = chunk::read(self.file, range, self.reading);
+            self.file.populate(range.clone());
+            let piece = chunk::read(self.file, range, self.reading, events);
             (self.progress)(bytes);
             piece
         };
-        ranges.into_par_iter().map(read).collect()
+        ranges.into_par_iter().zip(buffers).map(read).collect()
     }
 }
 

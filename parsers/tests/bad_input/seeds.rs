@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::perf_writer::{Mode, Packing};
 use super::records::{LITTLE_64, Page, Record};
 use super::{perf, small_files};
+use slubreplay_parsers::AnyTrace;
 
 fn corpus(target: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -25,6 +26,10 @@ fn write_seeds() {
     let head = head.write().bytes;
     std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/perf-head"), &head).unwrap();
     std::fs::write(corpus("perfrecords").join("seed"), all.strip_prefix(&head[..]).unwrap()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (trace, parquet) = (dir.path().join("trace.dat"), corpus("store").join("seed"));
+    std::fs::write(&trace, &small_files()[0].1.bytes).unwrap();
+    slubreplay_parsers::store::convert(&AnyTrace::open(&trace).unwrap(), &trace, &parquet, &|_| {}).unwrap();
     // A record of every event of `fuzzing::formats`, all numbers 1.
     let record = |id: u16, bytes: usize| {
         let head = [&id.to_le_bytes()[..], &[0, 0, 1, 0, 0, 0]].concat();

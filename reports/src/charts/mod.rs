@@ -11,11 +11,13 @@ mod latency_cdf;
 mod lines;
 mod page;
 pub mod pages;
+mod pareto;
 mod partial_lists;
 mod path_mix;
 mod png;
 mod slab_bytes;
 pub mod threads;
+pub mod tuning;
 
 use std::error::Error;
 use std::path::Path;

@@ -90,7 +90,7 @@ fn pins(out: &mut String, input: &AnalysisInput, options: &TextOptions) {
     for pin in &rows[..shown] {
         let age = if pin.end_objects > 0 { duration(pin.end_age_ns) } else { "-".to_owned() };
         table.row(vec![
-            pin.call_site.clone(),
+            short(&pin.call_site),
             pin.cache.clone(),
             bytes(pin.mean_bytes),
             bytes(pin.end_bytes),

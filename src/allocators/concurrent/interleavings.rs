@@ -10,7 +10,7 @@ use std::sync::Arc;
 use loom::thread;
 
 use super::*;
-use crate::allocators::slub::sizing::{CacheFlags, CacheLayout, KernelRelease};
+use crate::allocators::slub::sizing::{CacheFlags, CacheLayout, KernelRelease, NodeLimits};
 use crate::allocators::slub::{CacheKind, Counter, CpuCounts, Rules, Topology};
 use crate::mem::BoundedPages;
 
@@ -95,6 +95,7 @@ fn players<M: Model, const N: usize>(spec: Spec) -> [Player<M>; N] {
         cpu_partial: spec.cpu_partial_slabs * spec.objects,
         cpu_partial_slabs: spec.cpu_partial_slabs,
         sheaf_capacity: spec.sheaf_capacity,
+        nodes: NodeLimits::default(),
         flags: CacheFlags::NONE,
     };
     let rules = Rules::of(KernelRelease::new(spec.release.0.into(), spec.release.1.into(), 0));

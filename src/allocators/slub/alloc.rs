@@ -4,6 +4,7 @@ use super::cache::Cache;
 use super::counters::Counter;
 use super::generation::{CpuPartial, SlowpathCounted};
 use super::node::End;
+use super::sizing::REMOTE_NODE_DEFRAG_RATIO;
 use super::slab::{NO_OBJECT, Object, ObjectIndex, Place, SlabId};
 use crate::mem::{PageRequest, PageSource, Rights};
 
@@ -264,9 +265,27 @@ impl Cache {
     /// `get_any_partial()`: the nearest node that has more listed than it has to keep.
     ///
     /// The kernel skips this in 23 of 1024 cases, by its cycle counter (`remote_node_defrag_ratio`); the
-    /// model never does.
+    /// model never does, unless that ratio was lowered.
     pub(super) fn node_with_spare(&self, cpu: u16) -> Option<u16> {
+        if !self.looks_at_other_nodes(cpu) {
+            return None;
+        }
         self.topology.nearest_first(cpu).find(|&node| self.has_spare(node))
+    }
+
+    /// True if `remote_node_defrag_ratio` lets a CPU look at other nodes this time. In place of the kernel's cycle counter stands a
+    /// scrambled count of what the CPU did in the cache, so that replays are repeatable.
+    pub(super) fn looks_at_other_nodes(&self, cpu: u16) -> bool {
+        let ratio = u64::from(self.layout.nodes.remote_node_defrag_ratio);
+        if ratio >= u64::from(REMOTE_NODE_DEFRAG_RATIO) {
+            return true;
+        }
+        let counts = &self.cpus[usize::from(cpu)].counts;
+        let done =
+            [Counter::AllocSlowpath, Counter::AllocSlab, Counter::SheafRefill, Counter::FreeSlowpath].map(|counter| counts.get(counter));
+        let mut cycles = done.iter().sum::<u64>().wrapping_add(u64::from(cpu) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        cycles = (cycles ^ cycles >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        ratio > 0 && (cycles >> 54) <= ratio
     }
 
     /// A node has more listed than it has to keep.

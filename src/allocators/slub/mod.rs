@@ -54,7 +54,7 @@ pub(crate) use deactivate::SHRINK_PROMOTE_MAX;
 pub(crate) use deactivate::flush_order;
 pub use deactivate::flush_orders;
 pub use gauges::Gauges;
-pub use generation::{Generation, RefillBy, Rules, SheafRules};
+pub use generation::{CpuPartial, Generation, RefillBy, Rules, SheafRules};
 pub use model::Slub;
 pub use seed::{Seed, SeedPlace};
 pub use sheaf::{ParkedObjects, PrefilledSheaf, RcuFree, RcuSheaf, SheafPlace, SheafRequest, sheaf_bytes};

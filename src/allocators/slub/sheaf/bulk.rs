@@ -1,6 +1,6 @@
 //! Bulk allocation and bulk freeing, and the detached lists that arrays of objects are freed by.
 
-use super::{BATCH, Cache, MAX_FULL};
+use super::{BATCH, Cache};
 use crate::allocators::slub::alloc::Caller;
 use crate::allocators::slub::counters::Counter;
 use crate::allocators::slub::slab::{Object, ObjectIndex, SlabId};
@@ -173,7 +173,7 @@ impl Cache {
                 true
             }
             Some(_) => {
-                if self.barn(cpu).full.len() < MAX_FULL && self.swap_in_empty(cpu) {
+                if !self.barn_is_full(cpu) && self.swap_in_empty(cpu) {
                     return true;
                 }
                 self.count(cpu, Counter::BarnPutFail);

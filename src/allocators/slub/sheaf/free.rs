@@ -1,6 +1,6 @@
 //! Freeing to sheaves: `free_to_pcs()` and `__pcs_replace_full_main()`.
 
-use super::{BATCH, Cache, MAX_FULL, Sheaf};
+use super::{BATCH, Cache, Sheaf};
 use crate::allocators::slub::alloc::Caller;
 use crate::allocators::slub::counters::Counter;
 use crate::allocators::slub::slab::Object;
@@ -68,8 +68,7 @@ impl Cache {
             }
             Some(_) => {}
         }
-        let barn = self.barn(cpu);
-        if barn.full.len() >= MAX_FULL {
+        if self.barn_is_full(cpu) {
             self.count(cpu, Counter::BarnPutFail);
             // The spare filled up earlier than main, so it is the older of the two that goes.
             let own = self.own_sheaves(cpu);

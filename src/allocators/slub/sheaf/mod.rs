@@ -56,10 +56,10 @@ use super::sizing::{CacheFlags, CacheLayout};
 use super::slab::{Object, SlabId};
 use crate::mem::PageSource;
 
-/// Full sheaves that a barn takes (`MAX_FULL_SHEAVES`).
+/// Full sheaves that a barn takes unless somebody changed it (`MAX_FULL_SHEAVES`).
 pub(crate) const MAX_FULL: usize = 10;
 
-/// Empty sheaves that a barn takes from RCU (`MAX_EMPTY_SHEAVES`).
+/// Empty sheaves that a barn takes from RCU, likewise (`MAX_EMPTY_SHEAVES`).
 pub(crate) const MAX_EMPTY: usize = 10;
 
 /// Objects that go at once when a main sheaf is flushed or remote objects of a bulk free are (`PCS_BATCH_MAX`).
@@ -163,6 +163,8 @@ enum MemoryMode {
 pub(super) struct Sheaves {
     rules: SheafRules,
     capacity: usize,
+    /// Full and empty sheaves that a barn takes.
+    barn_limits: [usize; 2],
     cpus: Vec<CpuSheaves>,
     barns: Vec<Barn>,
     /// By the number in [`RcuSheaf`] and [`PrefilledSheaf`].
@@ -235,6 +237,7 @@ impl Sheaves {
         Some(Box::new(Self {
             rules,
             capacity,
+            barn_limits: [layout.nodes.max_full_sheaves, layout.nodes.max_empty_sheaves].map(|limit| limit as usize),
             cpus,
             barns: vec![Barn::default(); usize::from(topology.nodes())],
             outside: Vec::new(),
@@ -375,6 +378,12 @@ impl Cache {
     fn barn(&mut self, cpu: u16) -> &mut Barn {
         let node = self.topology.node_of(cpu);
         &mut self.sheaves().barns[usize::from(node)]
+    }
+
+    /// The barn of a CPU's node takes no further full sheaf.
+    fn barn_is_full(&mut self, cpu: u16) -> bool {
+        let max_full = self.sheaves().barn_limits[0];
+        self.barn(cpu).full.len() >= max_full
     }
 
     fn add_count(&mut self, cpu: u16, counter: Counter, amount: usize) {

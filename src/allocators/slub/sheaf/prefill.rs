@@ -1,6 +1,6 @@
 //! Prefilled sheaves, as the maple tree uses them: `kmem_cache_prefill_sheaf()` and what belongs to it.
 
-use super::{Cache, MAX_FULL, Role, Sheaf};
+use super::{Cache, Role, Sheaf};
 use crate::allocators::slub::alloc::Caller;
 use crate::allocators::slub::counters::Counter;
 use crate::allocators::slub::slab::Object;
@@ -127,7 +127,7 @@ impl Cache {
             return self.count(cpu, Counter::SheafReturnFast);
         }
         self.count(cpu, Counter::SheafReturnSlow);
-        if self.barn(cpu).full.len() >= MAX_FULL || !self.top_up(cpu, caller, &mut sheaf, pages) {
+        if self.barn_is_full(cpu) || !self.top_up(cpu, caller, &mut sheaf, pages) {
             self.flush_sheaf(cpu, &mut sheaf, pages);
             return self.free_sheaf(cpu, sheaf, pages);
         }

@@ -1,6 +1,6 @@
 //! kfree_rcu() into sheaves: `__kfree_rcu_sheaf()` and `rcu_free_sheaf()`. Not on PREEMPT_RT.
 
-use super::{Cache, MAX_EMPTY, MAX_FULL, Outside, Role};
+use super::{Cache, Outside, Role};
 use crate::allocators::slub::counters::Counter;
 use crate::allocators::slub::slab::Object;
 use crate::mem::PageSource;
@@ -75,13 +75,14 @@ impl Cache {
             return self.free_sheaf(cpu, sheaf, pages);
         };
         let node = usize::from(node);
-        if self.sheaves().barns[node].full.len() < MAX_FULL {
+        let [max_full, max_empty] = self.sheaves().barn_limits;
+        if self.sheaves().barns[node].full.len() < max_full {
             self.sheaves().barns[node].full.push(sheaf);
             return self.count(cpu, Counter::BarnPut);
         }
         self.count(cpu, Counter::BarnPutFail);
         self.flush_sheaf(cpu, &mut sheaf, pages);
-        if self.sheaves().barns[node].empty.len() < MAX_EMPTY {
+        if self.sheaves().barns[node].empty.len() < max_empty {
             self.sheaves().barns[node].empty.push(sheaf);
         } else {
             self.free_sheaf(cpu, sheaf, pages);

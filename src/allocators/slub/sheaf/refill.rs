@@ -21,8 +21,9 @@ impl Cache {
         }
         let local = self.topology.node_of(cpu);
         let mut missing = wanted - self.refill_from_node(cpu, local, wanted, into, pages);
+        let looks = missing > 0 && self.looks_at_other_nodes(cpu);
         for node in self.topology.nearest_first(cpu) {
-            if missing > 0 && self.has_spare(node) {
+            if looks && missing > 0 && self.has_spare(node) {
                 missing -= self.refill_from_node(cpu, node, missing, into, pages);
             }
         }

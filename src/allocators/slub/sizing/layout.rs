@@ -8,6 +8,24 @@ use super::{CacheFlags, ExplicitFreeptr, FreePointerPlace, Kernel, UsercopyWindo
 /// `remote_node_defrag_ratio` of a new cache; sysfs shows a tenth of it.
 pub const REMOTE_NODE_DEFRAG_RATIO: u32 = 1000;
 
+/// What bounds a cache's dealings with nodes, beside its partial lists. The same for every cache unless somebody changes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeLimits {
+    /// How often an allocation that finds nothing on its node may look at others, of 1000; sysfs shows a tenth of it.
+    pub remote_node_defrag_ratio: u32,
+    /// Full sheaves that a barn takes (`MAX_FULL_SHEAVES`).
+    pub max_full_sheaves: u32,
+    /// Empty sheaves that a barn takes from RCU (`MAX_EMPTY_SHEAVES`).
+    pub max_empty_sheaves: u32,
+}
+
+impl Default for NodeLimits {
+    /// Source: `kmem_cache_open()` and `MAX_*_SHEAVES`, `mm/slub.c`, Linux 7.3.
+    fn default() -> Self {
+        Self { remote_node_defrag_ratio: REMOTE_NODE_DEFRAG_RATIO, max_full_sheaves: 10, max_empty_sheaves: 10 }
+    }
+}
+
 /// Arguments of `kmem_cache_create()`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CacheSpec {
@@ -84,6 +102,8 @@ pub struct CacheLayout {
     pub cpu_partial_slabs: u32,
     /// Objects per sheaf; 0 without sheaves.
     pub sheaf_capacity: u32,
+    /// Limits of its dealings with nodes.
+    pub nodes: NodeLimits,
     /// Flags in force: those asked for, less debug flags that were dropped.
     pub flags: CacheFlags,
 }
@@ -138,6 +158,14 @@ impl CacheLayout {
         Self::with_slabs(kernel, spec, object, spec.flags)
     }
 
+    /// Sets `cpu_partial`, as a write to that file does.
+    ///
+    /// Source: `slub_set_cpu_partial()`, `mm/slub.c`, Linux 6.12.
+    pub fn set_cpu_partial(&mut self, cpu_partial: u32, kernel: &Kernel) {
+        self.cpu_partial = cpu_partial;
+        self.cpu_partial_slabs = limits::cpu_partial_slabs(kernel, cpu_partial, self.objects);
+    }
+
     fn with_slabs(kernel: &Kernel, spec: &CacheSpec, object: ObjectLayout, flags: CacheFlags) -> Result<Self, LayoutError> {
         let size = object.size;
         let too_large = LayoutError::TooLarge { bytes: u64::from(size) };
@@ -165,6 +193,7 @@ impl CacheLayout {
             cpu_partial,
             cpu_partial_slabs: limits::cpu_partial_slabs(kernel, cpu_partial, objects),
             sheaf_capacity: limits::sheaf_capacity(kernel, size, flags, spec.sheaf_capacity),
+            nodes: NodeLimits::default(),
             flags,
         })
     }

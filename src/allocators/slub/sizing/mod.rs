@@ -22,7 +22,7 @@ mod release;
 mod rules;
 
 pub use flags::CacheFlags;
-pub use layout::{CacheLayout, CacheSpec, LayoutError, REMOTE_NODE_DEFRAG_RATIO};
+pub use layout::{CacheLayout, CacheSpec, LayoutError, NodeLimits, REMOTE_NODE_DEFRAG_RATIO};
 pub use machine::{Build, Kernel, Machine};
 pub use order::{calculate_order, min_objects};
 pub use params::SlubParams;

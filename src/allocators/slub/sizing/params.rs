@@ -61,7 +61,15 @@ impl SlubParams {
             (Some(option), _) | (_, Some(option)) => option,
             (None, None) => return,
         };
-        let number = number(value);
+        self.apply_option(option, number(value), rules, machine);
+    }
+
+    /// Sets `min_order`, `max_order` or `min_objects`, as the word of the command line does whose name ends like that.
+    pub fn set(&mut self, option: &str, value: u32, rules: &SizingRules, machine: &Machine) {
+        self.apply_option(option, Some(value), rules, machine);
+    }
+
+    fn apply_option(&mut self, option: &str, number: Option<u32>, rules: &SizingRules, machine: &Machine) {
         match (option, number) {
             ("merge", _) => self.merge = true,
             ("nomerge", _) => self.merge = false,
