@@ -318,7 +318,7 @@
   if (room) {
     data.caches.forEach((cache, at) => picker.append(make("option", { value: String(at), textContent: cache.name })));
     if (data.left_out > 0) {
-      $("#chart-tools").append(make("span", { className: "hint", textContent: `${number(data.left_out)} smaller caches are in the sum only; all are in timeline.csv.` }));
+      $("#chart-tools").append(make("span", { className: "hint", textContent: `${number(data.left_out)} smaller caches are in the sum only; the table timeline has all.` }));
     }
     picker.addEventListener("change", () => redraw());
     $("#unzoom").addEventListener("click", () => show(whole));

@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let moments = args.next().map_or(Ok(400), |arg| arg.parse())?;
     let input = invent(caches, moments);
     let started = Instant::now();
-    let written = export::write_all(&input, &dir)?;
+    let written = export::write_all(&input, &dir, &[export::TableFormat::Csv])?;
     let elapsed = started.elapsed();
     let options = text::TextOptions { unicode: true, ..Default::default() };
     let mut out = stdout().lock();

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use slubreplay_reports::export::TableFormat;
+
 use super::record::RecordArgs;
 use super::threads::ThreadsArgs;
 use crate::allocators::AllocatorKind;
@@ -28,7 +30,7 @@ const EXAMPLES: &str = "\
 Examples:
   slubreplay traces/forkexec-6.12                  replay a capture and print a report
   slubreplay trace.dat --engine threads            what it costs: the same operations by real threads
-  slubreplay trace.dat --out report/               also write tables (CSV) and charts (PNG, SVG)
+  slubreplay trace.dat --out report/               also write report.html, tables (CSV) and charts (PNG, SVG)
   slubreplay verify traces/forkexec-6.12           compare with the kernel's own counters and addresses
   slubreplay verify trace.dat --explain dentry     show where the replay first parts from the kernel, and why
   slubreplay compare trace.dat --kernels 6.1,6.12  replay the same operations by several kernels
@@ -133,6 +135,9 @@ pub(super) struct ReplayArgs {
     /// Write report.html, tables and charts into this directory
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(super) out: Option<PathBuf>,
+    /// Forms of the tables in that directory
+    #[arg(long, value_enum, value_name = "FORMS", value_delimiter = ',', default_value = "csv", requires = "out")]
+    pub(super) tables: Vec<TableForm>,
     /// Form of the report on stdout
     #[arg(long, value_enum, default_value_t = ReplayFormat::Text)]
     pub(super) format: ReplayFormat,
@@ -165,6 +170,19 @@ pub(super) struct ReplayArgs {
     pub(super) stream: bool,
 }
 
+impl ReplayArgs {
+    /// The forms of tables, each once.
+    pub(super) fn table_formats(&self) -> Vec<TableFormat> {
+        let mut formats: Vec<TableFormat> = Vec::new();
+        for form in self.tables.iter().map(TableFormat::from) {
+            if !formats.contains(&form) {
+                formats.push(form);
+            }
+        }
+        formats
+    }
+}
+
 /// The same as a command of its own. Not one struct within the other, as clap cannot tell then whether a trace was given.
 #[derive(Debug, Args)]
 pub(super) struct ReplayCommand {
@@ -182,6 +200,26 @@ pub(super) enum PageChoice {
     Model,
     /// Without end
     Unlimited,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum TableForm {
+    /// Text with commas
+    Csv,
+    /// Columns with types, for pandas, polars or DuckDB
+    Parquet,
+    /// An array with one object a row
+    Json,
+}
+
+impl From<&TableForm> for TableFormat {
+    fn from(form: &TableForm) -> Self {
+        match form {
+            TableForm::Csv => Self::Csv,
+            TableForm::Parquet => Self::Parquet,
+            TableForm::Json => Self::Json,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

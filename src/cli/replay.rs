@@ -53,11 +53,17 @@ pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineA
         (input, Some(analysis))
     };
     if let Some(dir) = &args.out {
-        export::write_all(&input, dir).map_err(Failure::input)?;
+        let formats = args.table_formats();
+        export::write_all(&input, dir, &formats).map_err(Failure::input)?;
         if let Some(analysis) = &analysis {
-            export::analysis::write_all(analysis, dir).map_err(Failure::input)?;
+            export::analysis::write_all(analysis, dir, &formats).map_err(Failure::input)?;
         }
-        let page = Document { input: &input, analysis: analysis.as_ref(), parameters: &parameters };
+        let page = Document {
+            input: &input,
+            analysis: analysis.as_ref(),
+            parameters: &parameters,
+            extension: formats.first().map_or("csv", |format| format.extension()),
+        };
         export::html::write(&page, dir).map_err(Failure::input)?;
     }
     let shown = match args.format {

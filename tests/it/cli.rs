@@ -28,7 +28,7 @@ fn help_documents_exit_codes_and_examples() {
 fn wrong_command_lines_exit_with_2() {
     let trace = capture(MIDLIFE);
     let trace = trace.to_str().expect("UTF-8");
-    let wrong: [&[&str]; 23] = [
+    let wrong: [&[&str]; 25] = [
         &[],
         &["--no-such-flag"],
         &["verify"],
@@ -39,6 +39,8 @@ fn wrong_command_lines_exit_with_2() {
         &[trace, "--kernel", "six"],
         &[trace, "--cpus", "0"],
         &[trace, "--page-size", "5000"],
+        &[trace, "--out", "/dev/null/report", "--tables", "xml"],
+        &[trace, "--tables", "parquet"],
         &["verify", trace, "--max-error", "-1"],
         &["verify", trace, "--max-error", "much"],
         &["verify", trace, "--min-agreement", "-1"],

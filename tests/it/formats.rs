@@ -280,3 +280,31 @@ fn verify_in_json_agrees_with_its_csv() {
     assert_eq!(summary["races_left_out"], json!(lost));
     assert_eq!(value["caches"].as_array().map(Vec::len), Some(120));
 }
+
+#[test]
+fn tables_come_in_the_forms_asked_for() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let trace = capture(MIDLIFE);
+    let args =
+        [trace.as_os_str(), "--samples=50".as_ref(), "--tables=json,parquet,json".as_ref(), "--out".as_ref(), dir.path().as_os_str()];
+    run(&args).ok();
+    let mut expected: Vec<String> = CHARTS.iter().flat_map(|chart| [format!("{chart}.png"), format!("{chart}.svg")]).collect();
+    expected.extend(TABLES.iter().flat_map(|name| ["json", "parquet"].map(|form| name.replace("csv", form))));
+    expected.push("report.html".to_owned());
+    expected.sort();
+    assert_eq!(listing(dir.path()), expected);
+    for name in TABLES {
+        let json = fs::read_to_string(dir.path().join(name.replace("csv", "json"))).expect("a table");
+        let rows: Vec<Value> = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(rows.len(), table(name).len(), "{name}");
+        let parquet = fs::read(dir.path().join(name.replace("csv", "parquet"))).expect("a table");
+        assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"), "{name}");
+    }
+    let caches: Vec<Value> = serde_json::from_str(&fs::read_to_string(dir.path().join("caches.json")).expect("a table")).expect("JSON");
+    for (json, csv) in caches.iter().zip(table("caches.csv")) {
+        assert_eq!(json["name"].as_str(), Some(csv["name"].as_str()));
+        assert_eq!(json["slab_bytes_peak"].as_u64(), Some(number(&csv, "slab_bytes_peak")));
+    }
+    let page = fs::read_to_string(dir.path().join("report.html")).expect("a page");
+    assert!(page.contains("sites.json") && !page.contains("sites.csv"), "the page names the files that there are");
+}

@@ -33,7 +33,7 @@ mod tests {
     fn the_page_is_written_into_a_new_folder() {
         let dir = tempfile::tempdir().unwrap();
         let input = testdata::small();
-        let document = Document { input: &input, analysis: None, parameters: &[] };
+        let document = Document { input: &input, analysis: None, parameters: &[], extension: "csv" };
         let path = write(&document, &dir.path().join("new")).expect("writes");
         assert_eq!(path.file_name().unwrap(), "report.html");
         assert_eq!(fs::read_to_string(&path).unwrap(), render(&document).unwrap());

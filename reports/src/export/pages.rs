@@ -2,18 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use super::ExportError;
+use super::{ExportError, TableFormat};
 use crate::charts::pages::PagesChart;
 use crate::input::pages::PageFigures;
 use crate::tables::pages as tables;
 
-/// Writes every table as CSV and every chart as SVG and PNG into `dir`, as [`super::write_all`] does.
+/// Writes every table in each of `formats` and every chart as SVG and PNG into `dir`, as [`super::write_all`] does.
 ///
 /// # Errors
 ///
 /// If the folder or a file cannot be written. Files written before that stay.
-pub fn write_all(figures: &PageFigures, dir: &Path) -> Result<Vec<PathBuf>, ExportError> {
-    super::write(figures, dir, &tables::ALL, &PagesChart::ALL)
+pub fn write_all(figures: &PageFigures, dir: &Path, formats: &[TableFormat]) -> Result<Vec<PathBuf>, ExportError> {
+    super::write(figures, dir, formats, &tables::ALL, &PagesChart::ALL)
 }
 
 #[cfg(test)]
@@ -26,7 +26,7 @@ mod tests {
     #[test]
     fn files_are_written_and_say_what_they_hold() {
         let dir = tempfile::tempdir().unwrap();
-        let written = write_all(&small(), dir.path()).unwrap();
+        let written = write_all(&small(), dir.path(), &[TableFormat::Csv]).unwrap();
         let names: Vec<_> = written.iter().filter_map(|path| path.file_name()?.to_str()).collect();
         assert_eq!(names, ["fallback-caches.csv", "free-blocks.csv", "slab-max-order.csv", "fragmentation.svg", "fragmentation.png"]);
         let text = fs::read_to_string(&written[0]).unwrap();

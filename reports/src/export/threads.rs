@@ -2,18 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use super::ExportError;
+use super::{ExportError, TableFormat};
 use crate::charts::threads::ThreadsChart;
 use crate::input::threads::ThreadsInput;
 use crate::tables::threads as tables;
 
-/// Writes every table as CSV and every chart as SVG and PNG into `dir`, as [`super::write_all`] does.
+/// Writes every table in each of `formats` and every chart as SVG and PNG into `dir`, as [`super::write_all`] does.
 ///
 /// # Errors
 ///
 /// If the folder or a file cannot be written. Files written before that stay.
-pub fn write_all(input: &ThreadsInput, dir: &Path) -> Result<Vec<PathBuf>, ExportError> {
-    super::write(input, dir, &tables::ALL, &ThreadsChart::ALL)
+pub fn write_all(input: &ThreadsInput, dir: &Path, formats: &[TableFormat]) -> Result<Vec<PathBuf>, ExportError> {
+    super::write(input, dir, formats, &tables::ALL, &ThreadsChart::ALL)
 }
 
 #[cfg(test)]
@@ -26,8 +26,8 @@ mod tests {
     #[test]
     fn writes_the_same_files_on_each_run() {
         let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let written = write_all(&small(), &first.path().join("new")).unwrap();
-        let again = write_all(&small(), second.path()).unwrap();
+        let written = write_all(&small(), &first.path().join("new"), &[TableFormat::Csv]).unwrap();
+        let again = write_all(&small(), second.path(), &[TableFormat::Csv]).unwrap();
         let names: Vec<_> = written.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
         assert_eq!(
             names,
@@ -52,6 +52,6 @@ mod tests {
     #[test]
     fn nothing_replayed_gives_all_files() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(write_all(&ThreadsInput::default(), dir.path()).unwrap().len(), 8);
+        assert_eq!(write_all(&ThreadsInput::default(), dir.path(), &[TableFormat::Csv]).unwrap().len(), 8);
     }
 }

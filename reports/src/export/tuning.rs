@@ -12,5 +12,5 @@ use crate::input::tuning::TuneFigures;
 ///
 /// If the folder or a file cannot be written. Files written before that stay.
 pub fn write_all(figures: &TuneFigures, dir: &Path) -> Result<Vec<PathBuf>, ExportError> {
-    super::write(figures, dir, &[], &TuneChart::ALL)
+    super::write(figures, dir, &[], &[], &TuneChart::ALL)
 }

@@ -28,6 +28,8 @@ pub struct Document<'a> {
     pub analysis: Option<&'a AnalysisInput>,
     /// How the replay was asked for: names and values as the user knows them, such as `--samples` and `400`.
     pub parameters: &'a [(String, String)],
+    /// How the names of tables' files beside the page end, such as `csv`.
+    pub extension: &'static str,
 }
 
 /// A report that could not be made.
@@ -60,6 +62,7 @@ pub enum HtmlError {
 struct Page {
     title: String,
     version: &'static str,
+    extension: &'static str,
     facts: Vec<(&'static str, String)>,
     parameters: Vec<(String, String)>,
     tiles: Vec<summary::Tile>,
@@ -98,17 +101,18 @@ const CHART_SCRIPT: &str = include_str!("../../assets/uplot/uPlot.iife.min.js");
 ///
 /// If the input refers to caches that it does not hold, or has series of the wrong length.
 pub fn render(document: &Document<'_>) -> Result<String, HtmlError> {
-    let Document { input, analysis, parameters } = *document;
+    let Document { input, analysis, parameters, extension } = *document;
     let data = data::data(input, analysis);
     let page = Page {
         title: if input.run.trace.is_empty() { "unknown".to_owned() } else { printable(&input.run.trace, true) },
         version: env!("CARGO_PKG_VERSION"),
+        extension,
         facts: facts(&input.run),
         parameters: parameters.iter().map(|(name, value)| (printable(name, true), printable(value, true))).collect(),
         tiles: summary::tiles(input, analysis),
         fidelity: fidelity::fidelity(input),
         findings: analysis.map(summary::findings),
-        sheets: sheets::sheets(input, analysis)?,
+        sheets: sheets::sheets(input, analysis, extension)?,
         pictures: pictures(input, analysis)?,
         has_courses: data.has_courses(),
         has_analysis: analysis.is_some(),

@@ -13,7 +13,7 @@ use crate::input::ReportInput;
 use crate::input::analysis::AnalysisInput;
 use crate::tables::Table;
 
-/// Most rows of a sheet: more make a page slow, and the CSV file has all.
+/// Most rows of a sheet: more make a page slow, and the file beside the page has all.
 pub(super) const MOST_ROWS: usize = 2_000;
 
 /// How values of a column are shown.
@@ -75,7 +75,7 @@ pub(super) struct Cell {
 }
 
 /// Returns all sheets in the order of the page.
-pub(super) fn sheets(input: &ReportInput, analysis: Option<&AnalysisInput>) -> Result<Vec<Sheet>, HtmlError> {
+pub(super) fn sheets(input: &ReportInput, analysis: Option<&AnalysisInput>, extension: &str) -> Result<Vec<Sheet>, HtmlError> {
     let mut labels: HashMap<&str, &str> = HashMap::new();
     for cache in &input.caches {
         labels.entry(&cache.name).or_insert(cache.label());
@@ -83,16 +83,16 @@ pub(super) fn sheets(input: &ReportInput, analysis: Option<&AnalysisInput>) -> R
     let mut sheets = Vec::new();
     if let Some(analysis) = analysis {
         for spec in &specs::FINDINGS {
-            sheets.push(sheet(spec, analysis, &labels)?);
+            sheets.push(sheet(spec, analysis, &labels, extension)?);
         }
     }
     for spec in &specs::REPLAY {
-        sheets.push(sheet(spec, input, &labels)?);
+        sheets.push(sheet(spec, input, &labels, extension)?);
     }
     Ok(sheets)
 }
 
-fn sheet<I>(spec: &SheetSpec<I>, input: &I, labels: &HashMap<&str, &str>) -> Result<Sheet, HtmlError> {
+fn sheet<I>(spec: &SheetSpec<I>, input: &I, labels: &HashMap<&str, &str>, extension: &str) -> Result<Sheet, HtmlError> {
     let name = spec.table.name;
     let build = || -> PolarsResult<(usize, Vec<Vec<Cell>>)> {
         let frame = (spec.table.build)(input)?;
@@ -100,7 +100,7 @@ fn sheet<I>(spec: &SheetSpec<I>, input: &I, labels: &HashMap<&str, &str>) -> Res
     };
     let (height, rows) = build().map_err(|source| HtmlError::Table { name, source })?;
     let cut = if height > rows.len() {
-        format!("The first {} of {} rows; all are in {name}.csv.", thousands(rows.len() as u64), thousands(height as u64))
+        format!("The first {} of {} rows; all are in {name}.{extension}.", thousands(rows.len() as u64), thousands(height as u64))
     } else {
         String::new()
     };
@@ -134,9 +134,12 @@ fn cell(value: &AnyValue<'_>, unit: Unit, labels: &HashMap<&str, &str>) -> Cell 
         AnyValue::Float64(value) if unit == Unit::Share => number(percent(*value), value.to_string()),
         AnyValue::Float64(value) => number(format!("{value:.1}"), value.to_string()),
         AnyValue::Boolean(value) => words(if *value { "yes" } else { "no" }),
-        AnyValue::String(text) if unit == Unit::Cache => words(labels.get(text).copied().unwrap_or(text)),
-        AnyValue::String(text) => words(text),
-        other => words(&other.to_string()),
+        // Text is owned in columns of one value, borrowed in others.
+        other => match other.get_str() {
+            Some(text) if unit == Unit::Cache => words(labels.get(text).copied().unwrap_or(text)),
+            Some(text) => words(text),
+            None => words(&other.to_string()),
+        },
     }
 }
 
@@ -148,7 +151,7 @@ mod tests {
     #[test]
     fn every_column_is_one_of_the_table() {
         let analysis = AnalysisInput::default();
-        let sheets = sheets(&testdata::small(), Some(&analysis)).expect("no sheet asks for a column that is not there");
+        let sheets = sheets(&testdata::small(), Some(&analysis), "csv").expect("no sheet asks for a column that is not there");
         assert_eq!(sheets.len(), specs::FINDINGS.len() + specs::REPLAY.len());
         for sheet in &sheets {
             assert!(sheet.rows.iter().all(|row| row.len() == sheet.heads.len()), "{}", sheet.name);
@@ -177,9 +180,17 @@ mod tests {
         let mut input = testdata::small();
         input.caches[1].name = ":0000192".to_owned();
         input.caches[1].traced_as = "dentry".to_owned();
-        let sheets = sheets(&input, None).expect("builds");
+        let sheets = sheets(&input, None, "csv").expect("builds");
         let paths = sheets.iter().find(|sheet| sheet.name == "paths").expect("a sheet");
         assert_eq!(paths.rows[1][0].text, "dentry");
+    }
+
+    #[test]
+    fn a_single_row_reads_like_others() {
+        let sheets = sheets(&testdata::small(), None, "csv").expect("builds");
+        let sizing = sheets.iter().find(|sheet| sheet.name == "sizing").expect("a sheet");
+        let texts: Vec<_> = sizing.rows[0].iter().map(|cell| cell.text.as_str()).collect();
+        assert_eq!(texts, ["dentry", "order", "1", "0"]);
     }
 
     #[test]
@@ -187,7 +198,7 @@ mod tests {
         let mut input = testdata::small();
         let entry = input.ledger[0].clone();
         input.ledger = vec![entry; MOST_ROWS + 1];
-        let sheets = sheets(&input, None).expect("builds");
+        let sheets = sheets(&input, None, "csv").expect("builds");
         let ledger = sheets.iter().find(|sheet| sheet.name == "ledger").expect("a sheet");
         assert_eq!(ledger.rows.len(), MOST_ROWS);
         assert_eq!(ledger.cut, "The first 2,000 of 2,001 rows; all are in ledger.csv.");

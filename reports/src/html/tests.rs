@@ -7,7 +7,7 @@ const EVIL: &str = "</script><b>\"'&\u{1}<!--";
 
 fn html(input: &ReportInput, analysis: Option<&AnalysisInput>) -> String {
     let parameters = [("--samples".to_owned(), "400".to_owned())];
-    render(&Document { input, analysis, parameters: &parameters }).expect("renders")
+    render(&Document { input, analysis, parameters: &parameters, extension: "csv" }).expect("renders")
 }
 
 fn analysis(name: &str) -> AnalysisInput {
@@ -94,7 +94,7 @@ fn names_are_harmless_wherever_they_stand() {
     }
     let parameters = [(EVIL.to_owned(), EVIL.to_owned())];
     let found = analysis(EVIL);
-    let page = render(&Document { input: &input, analysis: Some(&found), parameters: &parameters }).expect("renders");
+    let page = render(&Document { input: &input, analysis: Some(&found), parameters: &parameters, extension: "csv" }).expect("renders");
     let harmless = html(&testdata::small(), Some(&analysis("dentry")));
     for tag in ["<script", "</script", "<b>", "</b>", "<!--"] {
         let (with, without) = (page.matches(tag).count(), harmless.matches(tag).count());

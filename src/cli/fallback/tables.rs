@@ -7,13 +7,13 @@ use super::super::failure::Failure;
 use super::text::cost;
 use super::{Found, programs};
 use crate::mem::buddy::PageSample;
-use slubreplay_reports::export::pages;
+use slubreplay_reports::export::{TableFormat, pages};
 use slubreplay_reports::input::RunFacts;
 use slubreplay_reports::input::pages::{CacheFallbacks, FreeMoment, MaxOrderFigures, ORDERS, PageFigures};
 
 /// Writes `fallback.csv`, `fallback.json` and the tables and charts of the reports crate.
 pub(super) fn write(found: &Found<'_>, args: &FallbackArgs, dir: &Path) -> Result<(), Failure> {
-    pages::write_all(&figures(found, args), dir).map_err(Failure::input)?;
+    pages::write_all(&figures(found, args), dir, &[TableFormat::Csv]).map_err(Failure::input)?;
     for (name, content) in [("fallback.csv", programs::csv(found)), ("fallback.json", programs::json(found, args))] {
         let path = dir.join(name);
         std::fs::write(&path, content).map_err(|error| Failure::output(&path.display().to_string(), error))?;

@@ -35,7 +35,7 @@ pub(super) fn run(args: &ReplayArgs, on_threads: &ThreadsArgs, machine: MachineA
         figures.run.notes.extend(pinning_note(&figures.workers, &setup));
     }
     if let Some(dir) = &args.out {
-        export::threads::write_all(&figures, dir).map_err(Failure::input)?;
+        export::threads::write_all(&figures, dir, &args.table_formats()).map_err(Failure::input)?;
     }
     let shown = match args.format {
         ReplayFormat::Json => format!("{:#}\n", json::threads::to_json(&figures)),
