@@ -1,6 +1,6 @@
 //! The report as one HTML file, which needs nothing else: no network, no other file.
 //!
-//! [`sheets`] makes tables for people from [`crate::tables`], `fidelity` says how far to believe them, `data` is what the charts over
+//! `sheets` makes tables for people from [`crate::tables`], `fidelity` says how far to believe them, `data` is what the charts over
 //! time are drawn from in the browser, and `report.html` puts them together. Styles, scripts and the charts' library are in `assets/`.
 
 mod data;
