@@ -275,18 +275,26 @@ pub(super) enum VerifyFormat {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = EXIT_STATUS)]
+#[command(after_help = COMPARE_EXAMPLES, after_long_help = format!("{COMPARE_EXAMPLES}\n\n{EXIT_STATUS}"))]
 pub(super) struct CompareArgs {
-    /// A trace.dat file, or a capture directory
-    #[arg(value_name = "TRACE|CAPTURE", value_hint = ValueHint::AnyPath)]
-    pub(super) trace: PathBuf,
+    /// Traces of any form, or capture directories: one to replay by kernels and settings, two to compare with each other, or the runs that
+    /// others are compared with
+    #[arg(value_name = "TRACE|CAPTURE", value_hint = ValueHint::AnyPath, required = true)]
+    pub(super) traces: Vec<PathBuf>,
+    /// The other recordings to compare: with several runs on both sides, differences beyond chance are marked
+    #[arg(long, value_name = "TRACE|CAPTURE", value_hint = ValueHint::AnyPath, num_args = 1.., conflicts_with_all = ["kernels", "models", "set"])]
+    pub(super) against: Vec<PathBuf>,
     /// Kernel releases to replay by, such as 6.1,6.12,7.0; the recorded one may be named without its update number
-    #[arg(long, value_name = "VERSIONS", value_parser = release, value_delimiter = ',', required_unless_present = "models")]
+    #[arg(long, value_name = "VERSIONS", value_parser = release, value_delimiter = ',')]
     pub(super) kernels: Vec<KernelRelease>,
     /// Models to replay by, such as slub-6.12,slab,slob,slab-5.15,slub-tiny; without a release, by that of the recording if there is such
     /// a kernel
     #[arg(long, value_name = "MODELS", value_parser = model, value_delimiter = ',')]
     pub(super) models: Vec<ModelName>,
+    /// Values of a knob to replay under, beside what is recorded: cpu_partial=0,30 or dentry.cpu_partial=6 or slab_max_order=0..3; several
+    /// of these make a grid
+    #[arg(long, value_name = "[CACHE.]KNOB=VALUES", value_parser = assignment)]
+    pub(super) set: Vec<Assignment>,
     /// Write compare.csv and compare.json into this directory
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(super) out: Option<PathBuf>,
@@ -301,13 +309,21 @@ pub(super) struct CompareArgs {
     pub(super) top: usize,
 }
 
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  slubreplay compare trace.dat --kernels 6.1,6.12,7.0               the same operations by other kernels
+  slubreplay compare trace.dat --models slub,slab,slob,slub-tiny    and by other allocators
+  slubreplay compare capture/ --set cpu_partial=0,6,120             and under other settings, cache by cache
+  slubreplay compare before/ after/                                 two recordings, each by its own kernel
+  slubreplay compare a1/ a2/ a3/ --against b1/ b2/ b3/              runs of two kinds, with what is more than chance";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum CompareFormat {
     /// Tables to read
     Text,
     /// One JSON object
     Json,
-    /// One row for each cache and kernel
+    /// One row for each cache and kernel; of recordings, for each cache and figure
     Csv,
 }
 

@@ -143,6 +143,12 @@ impl Figures {
         }
     }
 
+    /// The load has to do with the cache.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.allocs + self.frees + self.slab_bytes_peak > 0
+    }
+
     /// Share of the allocations that were fast, 0 to 1; `None` without allocations.
     #[must_use]
     pub fn fast_alloc_share(&self) -> Option<f64> {

@@ -6,13 +6,17 @@
 //! | `translate` | puts a plan in the terms of another allocator |
 //! | `figures` | what is compared, from a replay's outcome |
 //! | `measure` | replays a plan that is laid out, and takes the figures |
+//! | `recordings` | recordings beside recordings |
+//! | `significance` | whether runs of two kinds differ by more than chance |
 //!
 //! A plan is made once, by the rules of the kernel that was recorded: which object is of which cache, what was not traced, the
 //! heap at the start. None of that depends on the kernel that is asked about. What does is laid out anew for each.
 
 mod figures;
 mod measure;
+mod recordings;
 mod retarget;
+mod significance;
 mod translate;
 
 use rayon::prelude::*;
@@ -20,6 +24,7 @@ use rayon::prelude::*;
 pub(crate) use figures::activity;
 pub use figures::{Figures, NODE_MOVES};
 pub(crate) use measure::{Laid, Measured, untouched_objects};
+pub use recordings::{Compared, Difference, Measure, Run, compare_runs};
 pub use retarget::{Relaid, Retargeted, relay, retarget};
 
 use crate::allocators::AllocatorKind;
@@ -27,6 +32,8 @@ use crate::mem::{RecordedPages, UnlimitedPages};
 use crate::prepare::Plan;
 use crate::replay::ReplayError;
 use crate::setting::Setting;
+pub use significance::{CONFIDENCE, FALSE_DISCOVERIES, Summary, Test};
+
 pub use crate::setting::is_same_release as is_recorded;
 
 /// One kernel's replay.
@@ -57,7 +64,7 @@ impl Replayed {
 }
 
 /// Moments at which the state of all caches is looked at, for means over time.
-const SAMPLES: u32 = 1000;
+pub const SAMPLES: u32 = 1000;
 
 /// Replays `plan`, which was made for `recorded`, by each kernel of `targets`, in parallel. A target that equals `recorded` gets the
 /// plan as it is, with pages as recorded. The results are in the order of the targets. `progress` is told of operations done.

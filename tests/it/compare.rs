@@ -167,3 +167,67 @@ fn compare_takes_a_trace_alone() {
     assert_eq!(value["kernels"].as_array().expect("a list").len(), 2);
     run(&["compare".as_ref(), OsStr::new("/nonexistent/trace.dat"), "--kernels=6.12".as_ref()]).fails_with_hint(1, &["trace.dat"]);
 }
+
+#[test]
+fn settings_come_after_the_recorded_one_and_equal_a_plain_replay_of_each() {
+    let (trace, out) = (capture(MIDLIFE), tempfile::tempdir().expect("a folder"));
+    let ran = compare(&trace, &["--set=cpu_partial=default,0", "--format=csv"]);
+    let rows = table(ran.ok());
+    let settings: Vec<&str> = rows.iter().filter(|row| row["cache"].is_empty()).map(|row| row["setting"].as_str()).collect();
+    assert_eq!(settings, ["", "cpu_partial=0"]);
+    let recorded = table(compare(&trace, &["--kernels=6.12", "--format=csv"]).ok());
+    assert_eq!(rows.iter().filter(|row| row["setting"].is_empty()).cloned().collect::<Vec<_>>(), recorded);
+    run(&[trace.as_os_str(), "--set=cpu_partial=0".as_ref(), "--out".as_ref(), out.path().as_os_str()]).ok();
+    let plain = table(&fs::read_to_string(out.path().join("caches.csv")).expect("a table"));
+    let set: Vec<_> = rows.iter().filter(|row| row["setting"] == "cpu_partial=0" && !row["cache"].is_empty()).collect();
+    assert!(set.len() > 20);
+    for row in set {
+        let own = plain.iter().find(|plain| plain["name"] == row["cache"]).expect("the cache");
+        for column in ["order", "allocs", "frees", "slab_bytes_peak", "slab_bytes_end"] {
+            assert_eq!(row[column], own[column], "{} {column}", row["cache"]);
+        }
+    }
+    let text = compare(&trace, &["--set=cpu_partial=0", "--top=1"]);
+    assert!(text.ok().contains("6.12.117  cpu_partial=0"), "{}", text.stdout);
+}
+
+#[test]
+fn two_recordings_are_compared_each_by_its_own_kernel() {
+    let (base, against) = (capture(MIDLIFE), capture(FORKEXEC));
+    let args = |extra: &[&'static str]| {
+        let paths = ["compare".as_ref(), base.as_os_str(), against.as_os_str()];
+        run(&paths.into_iter().chain(extra.iter().map(OsStr::new)).collect::<Vec<&OsStr>>())
+    };
+    let value: Value = serde_json::from_str(args(&["--format=json"]).ok()).expect("JSON");
+    let seconds = |side: usize| value["recordings"][side]["seconds"].as_f64().expect("a number");
+    let alone = [json(&base, "6.12"), json(&against, "6.12")];
+    let all = &value["caches"][0];
+    assert_eq!(all["cache"], Value::Null);
+    for (side, name) in ["base_mean", "against_mean"].into_iter().enumerate() {
+        let total = &alone[side]["kernels"][0]["total"];
+        let figure = |figure: &str| all["figures"][figure][name].as_f64().expect("a number");
+        for measure in ["slab_bytes_peak", "slab_bytes_end", "live_share_end", "fast_alloc_share", "held_objects_end"] {
+            let same = total.get(measure).and_then(Value::as_f64);
+            assert!(same.is_none_or(|same| (same - figure(measure)).abs() < 1e-9), "{measure}");
+        }
+        let count = |column: &str| total[column].as_f64().expect("a number");
+        // The seconds are shown in thousandths.
+        assert!((figure("allocs_per_s") * seconds(side) / count("allocs") - 1.0).abs() < 1e-3);
+        let operations = count("allocs") + count("frees");
+        assert!((figure("node_moves_per_1000_ops") * operations / 1000.0 - count("node_moves")).abs() < 1e-6);
+    }
+    assert_eq!(value["tests"], 0, "one run of each");
+    let text = args(&["--cache=dentry"]);
+    assert!(text.ok().contains(":aA-0000192") && text.stdout.contains("By cache (1 of 1)"), "{}", text.stdout);
+}
+
+#[test]
+fn what_is_compared_with_what_has_to_be_said() {
+    let trace = capture(MIDLIFE);
+    compare(&trace, &[]).fails_with_hint(2, &["nothing to compare"]);
+    let path = trace.to_str().expect("UTF-8");
+    compare(&trace, &[path, path]).fails_with_hint(2, &["one kind"]);
+    compare(&trace, &[path, "--kernels=6.12"]).fails_with_hint(2, &["replay one trace"]);
+    compare(&trace, &["--against", path, "--kernels=6.12"]).fails(2, &["--against"]);
+    compare(&trace, &["--set=min_partials=5"]).fails(2, &["no such knob"]);
+}

@@ -1,57 +1,23 @@
-//! `slubreplay compare TRACE|CAPTURE --kernels …`: the same operations by several kernels.
+//! One load by several kernels and settings, side by side.
 
 use std::fmt::Write;
 use std::path::Path;
-use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 use slubreplay_reports::format::{bytes, percent, printable, thousands};
 
-use super::args::{CompareArgs, CompareFormat, MachineArgs};
-use super::columns::{columns, csv_field, row};
-use super::failure::Failure;
-use super::load::{self, Loaded};
-use super::print;
-use super::progress::Stage;
-use crate::compare::{Figures, NODE_MOVES, Replayed, compare, is_recorded};
-use crate::setting::Setting;
+use super::super::columns::{columns, csv_field, row};
+use super::super::load::Loaded;
+use super::candidates::Candidate;
+use super::thousandths;
+use crate::compare::{Figures, NODE_MOVES, Replayed};
 
-pub(super) fn run(args: &CompareArgs, machine: MachineArgs) -> Result<ExitCode, Failure> {
-    let loaded = load::plan(load::read(&args.trace)?, machine.wishes(), &args.trace)?;
-    let only = args.cache.as_ref().map(|name| loaded.cache("--cache", name)).transpose()?;
-    let recorded = &loaded.setting;
-    let capture = loaded.capture.as_ref();
-    let kernels = args.kernels.iter().map(|&release| {
-        let is_same = is_recorded(release, recorded.kernel.release);
-        if is_same { recorded.clone() } else { recorded.for_release(release, capture) }
-    });
-    let targets: Vec<Setting> = kernels.chain(args.models.iter().map(|&name| recorded.for_model_name(name, capture))).collect();
-    let stage = Stage::operations("replaying", (loaded.plan.ops.len() * targets.len()) as u64);
-    let replayed = compare(&loaded.plan, recorded, &targets, &|operations| stage.add(operations));
-    drop(stage);
-    let replayed = replayed?;
-    let only = only.map(|cache| loaded.plan.caches[cache].name.as_str());
-    let shown = Shown { trace: &args.trace, loaded: &loaded, replayed: &replayed, only };
-    if let Some(dir) = &args.out {
-        std::fs::create_dir_all(dir).map_err(|error| Failure::output(&dir.display().to_string(), error))?;
-        for (name, content) in [("compare.csv", shown.as_csv()), ("compare.json", shown.as_json())] {
-            let path = dir.join(name);
-            std::fs::write(&path, content).map_err(|error| Failure::output(&path.display().to_string(), error))?;
-        }
-    }
-    print(&match args.format {
-        CompareFormat::Text => shown.as_text(args.top),
-        CompareFormat::Json => shown.as_json(),
-        CompareFormat::Csv => shown.as_csv(),
-    })?;
-    Ok(ExitCode::SUCCESS)
-}
-
-struct Shown<'a> {
-    trace: &'a Path,
-    loaded: &'a Loaded,
-    replayed: &'a [Replayed],
-    only: Option<&'a str>,
+pub(super) struct Shown<'a> {
+    pub(super) trace: &'a Path,
+    pub(super) loaded: &'a Loaded,
+    pub(super) candidates: &'a [Candidate],
+    /// The cache to show, else all.
+    pub(super) only: Option<&'a str>,
 }
 
 /// A figure for a program: its name, and its value if there is one.
@@ -75,12 +41,16 @@ const COLUMNS: [Column; 14] = [
     ("held_objects_mean", |figures| Some(json!(thousandths(figures.held_objects_mean)))),
 ];
 
-/// A mean in as many places as anybody will want.
-fn thousandths(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
-}
-
 impl Shown<'_> {
+    fn replayed(&self) -> impl Iterator<Item = &Replayed> {
+        self.candidates.iter().map(|candidate| &candidate.replayed)
+    }
+
+    /// Some differ by what is set.
+    fn has_settings(&self) -> bool {
+        self.candidates.iter().any(|candidate| !candidate.set.is_empty())
+    }
+
     /// Names of the caches to show, in the order of the plans: those that exist in any replay.
     fn caches(&self) -> Vec<&str> {
         if let Some(only) = self.only {
@@ -88,8 +58,8 @@ impl Shown<'_> {
         }
         let mut names: Vec<&str> = Vec::new();
         let mut seen = std::collections::BTreeSet::new();
-        for name in self.replayed.iter().flat_map(|replayed| &replayed.names) {
-            let is_used = self.of(name).any(|figures| figures.allocs + figures.frees + figures.slab_bytes_peak > 0);
+        for name in self.replayed().flat_map(|replayed| &replayed.names) {
+            let is_used = self.of(name).any(Figures::is_used);
             if is_used && seen.insert(name.as_str()) {
                 names.push(name);
             }
@@ -99,54 +69,45 @@ impl Shown<'_> {
 
     /// Figures of the cache of that name, of the replays that have it.
     fn of<'b>(&'b self, cache: &'b str) -> impl Iterator<Item = &'b Figures> {
-        self.replayed.iter().filter_map(move |replayed| replayed.caches.get(replayed.find(cache)?))
+        self.replayed().filter_map(move |replayed| replayed.caches.get(replayed.find(cache)?))
     }
 
     /// What holds for all kernels but the recorded one.
     fn notes(&self) -> Vec<String> {
         let release = self.loaded.setting.label();
         let mut notes = Vec::new();
-        if self.replayed.iter().any(|replayed| !replayed.is_recorded) {
-            notes.push(format!("objects have the sizes and caches that they had on {release}, merged as there, by every kernel"));
+        if self.replayed().any(|replayed| !replayed.is_recorded) {
+            notes.push(format!("objects have the sizes and caches that they had on {release}, merged as there, in every column"));
             notes.push(format!("pages never run out but where the recording shows it, on {release}"));
         }
         notes
     }
 
-    fn as_csv(&self) -> String {
-        let mut text = String::from("cache,kernel,model,order,objects_per_slab");
+    pub(super) fn as_csv(&self) -> String {
+        let mut text = String::from("cache,kernel,model,setting,order,objects_per_slab");
         for (name, _) in COLUMNS {
             write!(text, ",{name}").unwrap_or_default();
         }
         text.push('\n');
-        for replayed in self.replayed.iter().filter(|_| self.only.is_none()) {
-            self.csv_row(&mut text, "", replayed, None, &replayed.total);
+        for candidate in self.candidates.iter().filter(|_| self.only.is_none()) {
+            csv_row(&mut text, "", candidate, None, &candidate.replayed.total);
         }
         for cache in self.caches() {
-            for replayed in self.replayed {
+            for candidate in self.candidates {
+                let replayed = &candidate.replayed;
                 if let Some(number) = replayed.find(cache) {
-                    self.csv_row(&mut text, cache, replayed, Some(replayed.slabs[number]), &replayed.caches[number]);
+                    csv_row(&mut text, cache, candidate, Some(replayed.slabs[number]), &replayed.caches[number]);
                 }
             }
         }
         text
     }
 
-    fn csv_row(&self, text: &mut String, cache: &str, replayed: &Replayed, slab: Option<(u32, u32)>, figures: &Figures) {
-        let setting = &replayed.setting;
-        write!(text, "{},{},{},", csv_field(cache), setting.label(), setting.model_name()).unwrap_or_default();
-        text.push_str(&slab.map_or_else(|| ",".to_owned(), |(order, objects)| format!("{order},{objects}")));
-        for (_, figure) in COLUMNS {
-            write!(text, ",{}", figure(figures).map(|value| value.to_string()).unwrap_or_default()).unwrap_or_default();
-        }
-        text.push('\n');
-    }
-
-    fn as_json(&self) -> String {
+    pub(super) fn as_json(&self) -> String {
         let object = |figures: &Figures| -> Map<String, Value> {
             COLUMNS.iter().map(|(name, figure)| ((*name).to_owned(), figure(figures).unwrap_or(Value::Null))).collect()
         };
-        let kernels = self.replayed.iter().map(|replayed| {
+        let kernels = self.candidates.iter().map(|Candidate { set, replayed }| {
             let caches = self.caches().into_iter().filter_map(|cache| Some((cache, replayed.find(cache)?))).map(|(name, cache)| {
                 let (order, objects) = replayed.slabs[cache];
                 let mut entry = Map::new();
@@ -159,6 +120,7 @@ impl Shown<'_> {
             json!({
                 "kernel": replayed.setting.label(),
                 "model": replayed.setting.model_name(),
+                "setting": set,
                 "is_recorded": replayed.is_recorded,
                 "is_verified": replayed.setting.is_verified(),
                 "notes": replayed.setting.notes.iter().chain(&replayed.notes).collect::<Vec<&String>>(),
@@ -176,11 +138,12 @@ impl Shown<'_> {
         format!("{value:#}\n")
     }
 
-    fn as_text(&self, top: usize) -> String {
+    pub(super) fn as_text(&self, top: usize) -> String {
         let mut text = format!("The operations of {}, recorded on {}, replayed by\n", self.trace.display(), self.loaded.setting.label());
-        let kernels = self.replayed.iter().map(|replayed| {
+        let kernels = self.candidates.iter().map(|candidate| {
+            let replayed = &candidate.replayed;
             let recorded = if replayed.is_recorded { " (as recorded)" } else { "" };
-            row([&format!("  {}", replayed.setting.label()), &format!("{}{recorded}", replayed.setting.model_name())])
+            row([&format!("  {}", candidate.label()), &format!("{}{recorded}", replayed.setting.model_name())])
         });
         text.push_str(&columns(&kernels.collect::<Vec<_>>(), 2));
         for note in self.notes() {
@@ -190,9 +153,10 @@ impl Shown<'_> {
         for note in common {
             writeln!(text, "note: {}", printable(note, true)).unwrap_or_default();
         }
-        for replayed in self.replayed {
+        for candidate in self.candidates {
+            let replayed = &candidate.replayed;
             for note in replayed.setting.notes.iter().filter(|note| !common.contains(note)).chain(&replayed.notes) {
-                writeln!(text, "note: {}: {}", replayed.setting.label(), printable(note, true)).unwrap_or_default();
+                writeln!(text, "note: {}: {}", candidate.label(), printable(note, true)).unwrap_or_default();
             }
         }
         if self.only.is_none() {
@@ -204,9 +168,9 @@ impl Shown<'_> {
 
     fn totals(&self, text: &mut String) {
         let line = |key: &str, figure: &dyn Fn(&Figures) -> String| {
-            std::iter::once(key.to_owned()).chain(self.replayed.iter().map(|replayed| figure(&replayed.total))).collect::<Vec<String>>()
+            std::iter::once(key.to_owned()).chain(self.replayed().map(|replayed| figure(&replayed.total))).collect::<Vec<String>>()
         };
-        let heads = self.replayed.iter().map(|replayed| replayed.setting.label());
+        let heads = self.candidates.iter().map(Candidate::label);
         let rows = [
             std::iter::once("all caches".to_owned()).chain(heads).collect(),
             line("allocations", &|figures| thousands(figures.allocs)),
@@ -240,16 +204,18 @@ impl Shown<'_> {
         }
         let order = if count > 1 { ", those whose mean memory differs most first" } else { "" };
         writeln!(text, "\nBy cache ({} of {count}{order})", caches.len()).unwrap_or_default();
-        let heads = ["cache", "kernel", "slab", "peak", "mean", "live", "fast alloc", "free", "moves", "held", "mean"];
+        let what = if self.has_settings() { "setting" } else { "kernel" };
+        let heads = ["cache", what, "slab", "peak", "mean", "live", "fast alloc", "free", "moves", "held", "mean"];
         let mut rows = vec![heads.map(str::to_owned).to_vec()];
         for cache in caches {
-            let replayed = self.replayed.iter().filter_map(|replayed| Some((replayed, replayed.find(cache)?)));
-            for (number, (replayed, own)) in replayed.enumerate() {
+            let found = self.candidates.iter().filter_map(|candidate| Some((candidate, candidate.replayed.find(cache)?)));
+            for (number, (candidate, own)) in found.enumerate() {
+                let replayed = &candidate.replayed;
                 let figures = &replayed.caches[own];
                 let (order, objects) = replayed.slabs[own];
                 rows.push(row([
                     &if number == 0 { printable(cache, true) } else { String::new() },
-                    &replayed.setting.label(),
+                    &candidate.label(),
                     &format!("{objects}/{}", 1_u64 << order),
                     &bytes(figures.slab_bytes_peak),
                     &bytes(figures.slab_bytes_mean as u64),
@@ -270,4 +236,15 @@ impl Shown<'_> {
 
 fn optional(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), percent)
+}
+
+fn csv_row(text: &mut String, cache: &str, candidate: &Candidate, slab: Option<(u32, u32)>, figures: &Figures) {
+    let setting = &candidate.replayed.setting;
+    let set = csv_field(&candidate.set);
+    write!(text, "{},{},{},{set},", csv_field(cache), setting.label(), setting.model_name()).unwrap_or_default();
+    text.push_str(&slab.map_or_else(|| ",".to_owned(), |(order, objects)| format!("{order},{objects}")));
+    for (_, figure) in COLUMNS {
+        write!(text, ",{}", figure(figures).map(|value| value.to_string()).unwrap_or_default()).unwrap_or_default();
+    }
+    text.push('\n');
 }
