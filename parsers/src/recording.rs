@@ -110,7 +110,7 @@ pub struct Info {
     pub gfp_by_name: bool,
     /// Buffer that was read; empty for the top one.
     pub buffer: String,
-    /// Buffers that were not read, by name (empty for the top one).
+    /// Buffers with data that were not read, by name (empty for the top one).
     pub other_buffers: Vec<String>,
 }
 

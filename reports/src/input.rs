@@ -84,9 +84,10 @@ pub struct CacheFigures {
     pub frees: u64,
     /// Sum of the sizes asked for over all allocations, in bytes.
     pub requested_bytes_total: u64,
-    /// Live objects at the end.
+    /// Live objects at the end, those from before the trace that no event speaks of included.
     pub live_objects_end: u64,
-    /// Sum of the sizes asked for of the objects live at the end, in bytes.
+    /// Sum of the sizes asked for of the objects live at the end, in bytes; of objects from before the trace all of it, as what was asked for
+    /// them is not known.
     pub live_requested_bytes_end: u64,
     /// Most objects live at any moment.
     pub live_objects_peak: u64,

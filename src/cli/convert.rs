@@ -13,6 +13,7 @@ use super::load::Loaded;
 use crate::allocators::Detail;
 use crate::allocators::slab::SlabCounter;
 use crate::allocators::slub::Counter;
+use crate::compare::untouched_objects;
 use crate::prepare::PlannedCache;
 use crate::replay::{self, CacheOutcome, Outcome, TimelineSample};
 
@@ -20,12 +21,14 @@ pub(super) use analysis::analysis_input;
 pub(super) use threads::threads_input;
 
 pub(super) fn report_input(path: &Path, loaded: &Loaded, outcome: &Outcome, timeline: &replay::Timeline) -> ReportInput {
-    let caches = loaded.plan.caches.iter().zip(&outcome.caches).map(|(planned, outcome)| figures(planned, outcome)).collect();
+    let untouched = untouched_objects(&loaded.plan);
+    let caches = loaded.plan.caches.iter().zip(&outcome.caches).zip(&untouched);
+    let caches = caches.map(|((planned, outcome), &untouched)| figures(planned, outcome, untouched)).collect();
     ReportInput {
         run: facts(path, loaded, outcome),
         caches,
         counters: counters(outcome),
-        timeline: series(timeline, &loaded.plan.caches),
+        timeline: series(timeline, &loaded.plan.caches, &untouched),
         ledger: ledger(loaded),
         sizing_differences: sizing(loaded),
     }
@@ -81,7 +84,9 @@ fn notes(loaded: &Loaded, outcome: &Outcome) -> Vec<String> {
     notes
 }
 
-fn figures(planned: &PlannedCache, outcome: &CacheOutcome) -> CacheFigures {
+/// `untouched` objects of the cache are live from the start to the end without an event that speaks of them. What was asked for them is not
+/// known: they count with all of the object.
+fn figures(planned: &PlannedCache, outcome: &CacheOutcome, untouched: u64) -> CacheFigures {
     let paths = outcome.end.paths();
     CacheFigures {
         name: planned.name.clone(),
@@ -95,9 +100,9 @@ fn figures(planned: &PlannedCache, outcome: &CacheOutcome) -> CacheFigures {
         allocs: outcome.allocs,
         frees: outcome.frees,
         requested_bytes_total: outcome.requested_bytes,
-        live_objects_end: outcome.live_objects,
-        live_requested_bytes_end: outcome.live_requested_bytes,
-        live_objects_peak: outcome.live_objects_peak,
+        live_objects_end: outcome.live_objects + untouched,
+        live_requested_bytes_end: outcome.live_requested_bytes + untouched * u64::from(planned.layout.object_size),
+        live_objects_peak: outcome.live_objects_peak + untouched,
         slabs_end: outcome.end.gauges.slabs,
         slabs_peak: outcome.slabs_peak,
         slab_bytes_end: outcome.slab_bytes,
@@ -147,18 +152,20 @@ fn counters(outcome: &Outcome) -> Vec<CounterFigure> {
     figures
 }
 
-fn series(timeline: &replay::Timeline, planned: &[PlannedCache]) -> Timeline {
+fn series(timeline: &replay::Timeline, planned: &[PlannedCache], untouched: &[u64]) -> Timeline {
     let used = timeline.caches.iter().enumerate().filter(|(_, samples)| samples.iter().any(|sample| sample.slabs > 0));
     let caches = used
         .map(|(cache, samples)| {
             let stride = planned.get(cache).map_or(0, |planned| u64::from(planned.layout.size));
+            let untouched = untouched.get(cache).copied().unwrap_or(0);
+            let live = |sample: &TimelineSample| sample.live_objects + untouched;
             let column = |figure: fn(&TimelineSample) -> u64| samples.iter().map(figure).collect();
             CacheSeries {
                 cache,
                 slabs: column(|sample| sample.slabs),
                 slab_bytes: column(|sample| sample.slab_bytes),
-                live_objects: column(|sample| sample.live_objects),
-                live_bytes: samples.iter().map(|sample| sample.live_objects * stride).collect(),
+                live_objects: samples.iter().map(live).collect(),
+                live_bytes: samples.iter().map(|sample| live(sample) * stride).collect(),
                 partial_slabs: column(|sample| sample.partial_slabs),
                 cpu_partial_slabs: column(|sample| sample.cpu_partial_slabs),
             }

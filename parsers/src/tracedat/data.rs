@@ -66,6 +66,7 @@ impl<'a> Container<'a> for Chosen<'a> {
             _ => String::new(),
         };
         let clock = if buffer.clock.is_empty() { chosen_clock(&contents.options.clock) } else { buffer.clock.clone() };
+        let others = contents.buffers.iter().filter(|other| *other != *buffer && other.cpus.iter().any(|cpu| cpu.bytes > 0));
         Info {
             format: format!("trace.dat v{}{codec}", contents.preamble.version),
             kernel: uname(2),
@@ -76,7 +77,7 @@ impl<'a> Container<'a> for Chosen<'a> {
             big_endian: contents.preamble.endian == Endian::Big,
             pointers: Pointers::Real,
             buffer: buffer.name.clone(),
-            other_buffers: contents.buffers.iter().filter(|other| *other != *buffer).map(|other| other.name.clone()).collect(),
+            other_buffers: others.map(|other| other.name.clone()).collect(),
             ..Info::default()
         }
     }
