@@ -25,6 +25,7 @@ pub(crate) use figures::activity;
 pub use figures::{Figures, NODE_MOVES};
 pub(crate) use measure::{Laid, Measured, untouched_objects};
 pub use recordings::{Compared, Difference, Measure, Run, compare_runs};
+pub(crate) use retarget::restart;
 pub use retarget::{Relaid, Retargeted, relay, retarget};
 
 use crate::allocators::AllocatorKind;

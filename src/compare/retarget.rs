@@ -66,10 +66,26 @@ pub struct Relaid {
 /// Gives the caches of `plan` the layouts of `caches`, which `target` makes, in the same order.
 #[must_use]
 pub fn relay(plan: &Plan, caches: Vec<PlannedCache>, target: &Setting) -> Relaid {
-    let fits = |seed: &PlannedSeed| {
-        let (old, new) = (&plan.caches[usize::from(seed.cache)].layout, &caches[usize::from(seed.cache)].layout);
-        (old.order, old.objects) == (new.order, new.objects)
-    };
+    let fits: Vec<bool> = plan
+        .caches
+        .iter()
+        .zip(&caches)
+        .map(|(old, new)| (old.layout.order, old.layout.objects) == (new.layout.order, new.layout.objects))
+        .collect();
+    relay_fitting(plan, caches, target, &fits)
+}
+
+/// The plan as it is, but with some caches, by number, started anew as if their slabs did not fit: what other layouts of them are to be
+/// compared with.
+#[must_use]
+pub(crate) fn restart(plan: &Plan, anew: &[usize], target: &Setting) -> Relaid {
+    let fits: Vec<bool> = (0..plan.caches.len()).map(|cache| !anew.contains(&cache)).collect();
+    relay_fitting(plan, plan.caches.clone(), target, &fits)
+}
+
+/// `fits`, by cache: its slabs from before the trace are kept.
+fn relay_fitting(plan: &Plan, caches: Vec<PlannedCache>, target: &Setting, fits: &[bool]) -> Relaid {
+    let fits = |seed: &PlannedSeed| fits[usize::from(seed.cache)];
     let (planned, sheaves) = sheaves(plan, &caches, target, fits);
     let mut seeds = Vec::new();
     let mut numbers = vec![0; planned.len()];

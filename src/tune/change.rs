@@ -7,7 +7,7 @@ use crate::allocators::AllocatorKind;
 use crate::allocators::slab::{SlabCacheSpec, Tunables};
 use crate::allocators::slub::sizing::{Kernel, SheafPolicy};
 use crate::allocators::slub::{CacheKind, SeedPlace};
-use crate::compare::{Relaid, relay};
+use crate::compare::{Relaid, relay, restart};
 use crate::prepare::{Op, Plan, PlannedCache, Sibling};
 use crate::setting::Setting;
 
@@ -184,6 +184,18 @@ impl Base<'_> {
         plan.recorded_slabs =
             keeps.zip(&self.plan.recorded_slabs).map(|(keeps, slabs)| if keeps { slabs.clone() } else { Vec::new() }).collect();
         Ok(Some(Tuned { plan, initial, setting, restarted }))
+    }
+
+    /// The plan without changes, but with these caches started anew like those of a change: what such a change is to be compared with, as
+    /// objects that are packed anew lack the gaps that they had.
+    #[must_use]
+    pub(super) fn restarted(&self, anew: &[usize]) -> Tuned {
+        let Relaid { mut plan, initial, restarted } = restart(self.plan, anew, self.setting);
+        plan.recorded_slabs.clone_from(&self.plan.recorded_slabs);
+        for &cache in anew {
+            plan.recorded_slabs[cache] = Vec::new();
+        }
+        Tuned { plan, initial, setting: self.setting.clone(), restarted }
     }
 
     /// The value that a knob has now: of a cache, else of the whole kernel. `None` for what caches have of their own, without a cache.

@@ -51,7 +51,7 @@ pub struct Tried {
     pub refused: Vec<(Vec<Change>, ChangeError)>,
 }
 
-/// Replays configurations in parallel. `progress` is told of operations done.
+/// Replays configurations in parallel, and what they are to be compared with where caches start anew. `progress` is told of operations done.
 ///
 /// # Errors
 ///
@@ -65,6 +65,13 @@ pub fn try_all(trial: &Trial<'_>, configurations: &[Vec<Change>], progress: &(dy
             Err(TrialError::Change(error)) => all.refused.push((changes.clone(), error)),
             Err(TrialError::Replay(error)) => return Err(error),
         }
+    }
+    let mut anew: Vec<&Vec<usize>> = all.rows.iter().map(|row| &row.restarted).filter(|caches| !caches.is_empty()).collect();
+    anew.sort_unstable();
+    anew.dedup();
+    anew.par_iter().try_for_each(|caches| trial.alike(caches).map(drop))?;
+    for row in all.rows.iter_mut().filter(|row| !row.restarted.is_empty()) {
+        row.alike = Some(trial.alike(&row.restarted)?);
     }
     Ok(all)
 }

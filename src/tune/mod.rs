@@ -33,7 +33,7 @@ pub use commands::{Block, Commands, Write};
 pub use cost::{Effect, effects, worst_case_bytes};
 pub use grid::{Axis, MAX_CONFIGURATIONS, Tried, grid, try_all};
 pub use knob::{Knob, ValueError};
-pub use objective::{FALLBACK_WEIGHT, MARGIN, Objective, best, pareto, slow_work};
+pub use objective::{FALLBACK_WEIGHT, MARGIN, Objective, beside, best, pareto, slow_work};
 pub use run::{Pages, Row, Trial, TrialError, slow_paths};
 pub use search::search;
 pub use standing::{Remedy, Standing, Way, standing};

@@ -36,9 +36,10 @@ impl Objective {
         }
     }
 
-    /// How a configuration compares with the recorded one, which has 1; less is better. `None` if it is out of bounds.
+    /// How a configuration compares with the recorded one, started alike, which has 1; less is better. `None` if it is out of bounds.
     #[must_use]
     pub fn score(self, row: &Row, recorded: &Row) -> Option<f64> {
+        let recorded = row.base(recorded);
         if row.failed_allocs > recorded.failed_allocs {
             return None;
         }
@@ -68,6 +69,19 @@ pub fn slow_work(row: &Row) -> u64 {
     row.total.allocs.saturating_sub(row.total.fast_allocs) + row.total.node_moves + FALLBACK_WEIGHT * row.order_fallbacks
 }
 
+/// Memory and slow work of a row beside those of the recorded one: where caches start anew, the recorded ones in proportion to what the change
+/// does to them.
+#[must_use]
+pub fn beside(row: &Row, recorded: &Row) -> (f64, f64) {
+    let own = (row.total.slab_bytes_mean, slow_work(row) as f64);
+    let Some(alike) = &row.alike else { return own };
+    let scaled = |value: f64, of: f64, recorded: f64| if of > 0.0 { value / of * recorded } else { value };
+    (
+        scaled(own.0, alike.total.slab_bytes_mean, recorded.total.slab_bytes_mean),
+        scaled(own.1, slow_work(alike) as f64, slow_work(recorded) as f64),
+    )
+}
+
 /// Nothing of nothing is as much.
 fn ratio(value: f64, of: f64) -> f64 {
     if of > 0.0 { value / of } else { 1.0 + value }
@@ -81,12 +95,13 @@ pub fn best(rows: &[Row], objective: Objective) -> Option<(usize, f64)> {
     scores.min_by(|(a, score), (b, other)| score.total_cmp(other).then(rows[*a].changes.len().cmp(&rows[*b].changes.len())))
 }
 
-/// True for rows that no other beats in memory and in slow work at once.
+/// True for rows that no other beats in memory and in slow work at once; the first is the recorded one.
 #[must_use]
 pub fn pareto(rows: &[Row]) -> Vec<bool> {
-    let point = |row: &Row| (row.total.slab_bytes_mean, slow_work(row));
-    let beats = |a: (f64, u64), b: (f64, u64)| a.0 <= b.0 && a.1 <= b.1 && a != b;
-    rows.iter().map(|row| !rows.iter().any(|other| beats(point(other), point(row)))).collect()
+    let Some(recorded) = rows.first() else { return Vec::new() };
+    let points: Vec<(f64, f64)> = rows.iter().map(|row| beside(row, recorded)).collect();
+    let beats = |a: (f64, f64), b: (f64, f64)| a.0 <= b.0 && a.1 <= b.1 && a != b;
+    points.iter().map(|&point| !points.iter().any(|&other| beats(other, point))).collect()
 }
 
 #[cfg(test)]
@@ -96,7 +111,15 @@ mod tests {
 
     fn row(mean: f64, slow: u64, fallbacks: u64) -> Row {
         let total = Figures { allocs: 1000, fast_allocs: 1000 - slow, slab_bytes_mean: mean, ..Figures::default() };
-        Row { changes: Vec::new(), total, caches: Vec::new(), order_fallbacks: fallbacks, failed_allocs: 0, restarted: 0 }
+        Row {
+            changes: Vec::new(),
+            total,
+            caches: Vec::new(),
+            order_fallbacks: fallbacks,
+            failed_allocs: 0,
+            restarted: Vec::new(),
+            alike: None,
+        }
     }
 
     #[test]
@@ -112,6 +135,17 @@ mod tests {
         assert_eq!(Objective::Memory.score(&row(50.0, 126, 0), &now), None);
         assert_eq!(Objective::SlowPaths.score(&row(111.0, 1, 0), &now), None);
         assert_eq!(Objective::Balanced.score(&Row { failed_allocs: 1, ..better }, &now), None);
+    }
+
+    #[test]
+    fn what_starts_anew_is_compared_with_the_recorded_one_started_anew() {
+        let now = row(100.0, 100, 0);
+        // Packed anew, the old objects need half of the memory, whatever is set: what is gained is a tenth.
+        let packed = std::sync::Arc::new(row(50.0, 100, 0));
+        let change = Row { restarted: vec![0], alike: Some(packed), ..row(45.0, 100, 0) };
+        assert_eq!(Objective::Memory.score(&change, &now), Some(0.9));
+        assert_eq!(beside(&change, &now), (90.0, 100.0));
+        assert_eq!(pareto(&[now, change, row(80.0, 100, 0)]), [false, false, true]);
     }
 
     #[test]

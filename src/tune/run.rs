@@ -1,5 +1,10 @@
 //! Replays of one plan under many changes.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
 use super::change::{Base, Change, ChangeError, Tuned};
 use crate::allocators::slub::Counter;
 use crate::compare::{Figures, Laid, Measured, untouched_objects};
@@ -47,6 +52,8 @@ pub struct Trial<'a> {
     pub pages: Pages,
     /// Moments at which memory is looked at.
     pub samples: u32,
+    /// The recorded configuration, by the caches that start anew in it.
+    alike: Mutex<BTreeMap<Vec<usize>, Arc<Row>>>,
 }
 
 /// What one configuration comes to.
@@ -62,11 +69,20 @@ pub struct Row {
     pub order_fallbacks: u64,
     /// Allocations that found no memory.
     pub failed_allocs: u64,
-    /// Caches that start with their old objects allocated anew, as their slabs from before the trace do not fit.
-    pub restarted: usize,
+    /// Caches, by number, that start with their old objects allocated anew, as their slabs from before the trace do not fit.
+    pub restarted: Vec<usize>,
+    /// The recorded configuration with the same caches started in the same way, which is what this one is to be compared with: without the
+    /// gaps between old objects memory is less, whatever is set. `None` if no cache starts anew.
+    pub alike: Option<Arc<Row>>,
 }
 
 impl Row {
+    /// What this configuration is to be compared with.
+    #[must_use]
+    pub fn base<'a>(&'a self, recorded: &'a Self) -> &'a Self {
+        self.alike.as_deref().unwrap_or(recorded)
+    }
+
     /// Allocations and frees that were not fast.
     #[must_use]
     pub fn slow_paths(&self) -> u64 {
@@ -92,8 +108,25 @@ pub enum TrialError {
     Replay(#[from] ReplayError),
 }
 
-impl Trial<'_> {
-    /// Replays under changes. The operations are shared with all other replays.
+impl<'a> Trial<'a> {
+    /// A load that nothing was tried on yet.
+    #[must_use]
+    pub fn new(base: Base<'a>, pages: Pages, samples: u32) -> Self {
+        Self { base, pages, samples, alike: Mutex::default() }
+    }
+
+    /// Replays the recorded configuration with these caches started anew, once for all that ask for it.
+    pub(super) fn alike(&self, anew: &[usize]) -> Result<Arc<Row>, ReplayError> {
+        if let Some(known) = self.alike.lock().get(anew) {
+            return Ok(Arc::clone(known));
+        }
+        let Tuned { plan, initial, setting, restarted } = self.base.restarted(anew);
+        let row = Arc::new(self.measure(&plan, &initial, &setting, &[], restarted, &|_| {})?);
+        self.alike.lock().insert(anew.to_vec(), Arc::clone(&row));
+        Ok(row)
+    }
+
+    /// Replays under changes. The operations are shared with all other replays. [`Row::alike`] is left to [`try_all`](super::try_all).
     ///
     /// # Errors
     ///
@@ -101,9 +134,9 @@ impl Trial<'_> {
     pub fn run(&self, changes: &[Change], progress: &(dyn Fn(u64) + Sync)) -> Result<Row, TrialError> {
         let Base { plan, setting } = self.base;
         let Some(Tuned { plan: own, initial, setting, restarted }) = self.base.tuned(changes)? else {
-            return Ok(self.measure(plan, &[], setting, changes, 0, progress)?);
+            return Ok(self.measure(plan, &[], setting, changes, Vec::new(), progress)?);
         };
-        Ok(self.measure(&own, &initial, &setting, changes, restarted.len(), progress)?)
+        Ok(self.measure(&own, &initial, &setting, changes, restarted, progress)?)
     }
 
     fn measure(
@@ -112,7 +145,7 @@ impl Trial<'_> {
         initial: &[Op],
         target: &Setting,
         changes: &[Change],
-        restarted: usize,
+        restarted: Vec<usize>,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Row, ReplayError> {
         let untouched = untouched_objects(plan);
@@ -149,7 +182,7 @@ fn with_orders(owner: OwnerPages, cache: &PlannedCache) -> OwnerPages {
     OwnerPages { order: cache.layout.order as u8, min_order: cache.layout.min_order as u8, ..owner }
 }
 
-fn row(measured: Measured, changes: &[Change], restarted: usize) -> Row {
+fn row(measured: Measured, changes: &[Change], restarted: Vec<usize>) -> Row {
     let order_fallbacks = measured.outcome.caches.iter().map(|cache| cache.end.total(Counter::OrderFallback)).sum();
     Row {
         changes: changes.to_vec(),
@@ -158,5 +191,6 @@ fn row(measured: Measured, changes: &[Change], restarted: usize) -> Row {
         order_fallbacks,
         failed_allocs: measured.outcome.failed_allocs,
         restarted,
+        alike: None,
     }
 }

@@ -70,6 +70,23 @@ fn each_row_of_a_grid_is_a_replay_of_its_own() {
 }
 
 #[test]
+fn packing_old_objects_anew_is_no_gain() {
+    let trace = capture(MIDLIFE);
+    let value = json(&["tune", trace.to_str().expect("a path"), "--set", "slab_max_order=default,0", "--format", "json"]);
+    let [recorded, changed] = &value["configurations"].as_array().expect("a list")[..] else { panic!("two configurations: {value}") };
+    assert!(recorded["alike"].is_null() && recorded["restarted_caches"] == 0);
+    assert!(changed["restarted_caches"].as_u64().expect("a number") > 0);
+    let figure = |of: &Value, name: &str| of[name].as_f64().expect("a number");
+    // The same settings, old objects packed: no slab more than recorded.
+    let alike = &changed["alike"];
+    assert_eq!(alike["restarted_caches"], changed["restarted_caches"]);
+    assert!(figure(alike, "slab_bytes_mean") < figure(recorded, "slab_bytes_mean"));
+    let share = |name: &str| figure(changed, name) / figure(alike, name);
+    let score = (share("slab_bytes_mean") * share("slow_work")).sqrt();
+    assert!((figure(changed, "score") / score - 1.0).abs() < 1e-6, "{changed}");
+}
+
+#[test]
 fn what_is_recommended_keeps_its_promise() {
     let trace = capture(PRESSURE);
     let trace = trace.to_str().expect("a path");

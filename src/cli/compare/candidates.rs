@@ -48,7 +48,7 @@ fn settings(args: &CompareArgs, loaded: &Loaded) -> Result<Vec<Candidate>, Failu
         Failure::usage(&format!("--set: more than {MAX_CONFIGURATIONS} configurations"), "fewer values, or fewer knobs at once")
     })?;
     let base = set::base(loaded);
-    let trial = Trial { base, pages: Pages::Recorded, samples: SAMPLES };
+    let trial = Trial::new(base, Pages::Recorded, SAMPLES);
     let stage = Stage::operations("replaying", (loaded.plan.ops.len() * configurations.len()) as u64);
     let tried = try_all(&trial, &configurations, &|operations| stage.add(operations))?;
     drop(stage);
@@ -59,10 +59,10 @@ fn settings(args: &CompareArgs, loaded: &Loaded) -> Result<Vec<Candidate>, Failu
     let candidate = |row: crate::tune::Row| {
         let (setting, caches) = base.caches(&row.changes).map_err(set::failure)?;
         let mut own = Vec::new();
-        if row.restarted > 0 {
+        if !row.restarted.is_empty() {
             own.push(format!(
                 "{} caches with other slabs than recorded start with their old objects allocated anew, without the gaps between them",
-                row.restarted
+                row.restarted.len()
             ));
         }
         if !row.changes.is_empty() {

@@ -26,7 +26,7 @@ use super::load::{self, Loaded};
 use super::progress::Stage;
 use super::{print, set};
 use crate::tune::{
-    Axis, Change, Commands, Effect, Knob, MARGIN, MAX_CONFIGURATIONS, Row, Trial, Tried, best, effects, grid, pareto, search, slow_work,
+    Axis, Change, Commands, Effect, Knob, MARGIN, MAX_CONFIGURATIONS, Row, Trial, Tried, beside, best, effects, grid, pareto, search,
     try_all,
 };
 
@@ -51,7 +51,7 @@ fn tune(args: &TuneArgs, machine: MachineArgs) -> Result<ExitCode, Failure> {
     loaded.setting.notes.extend(notes);
     let (pages, why) = pages::choose(&loaded, args.pages)?;
     loaded.setting.notes.push(why);
-    let trial = Trial { base: set::base(&loaded), pages, samples: SAMPLES };
+    let trial = Trial::new(set::base(&loaded), pages, SAMPLES);
     let operations = loaded.plan.ops.len() as u64;
     let tried = if axes.is_empty() {
         let stage = Stage::operations("replaying", operations * u64::from(args.budget));
@@ -152,10 +152,10 @@ impl<'a> Found<'a> {
 
     /// What the chart is drawn from.
     fn figures(&self) -> TuneFigures {
-        let point = |(number, row): (usize, &Row)| TunePoint {
+        let point = |(number, row, (memory_bytes, slow_work)): (usize, &Row, (f64, f64))| TunePoint {
             label: set::described(&self.loaded.plan, &row.changes),
-            memory_bytes: row.total.slab_bytes_mean,
-            slow_work: slow_work(row),
+            memory_bytes,
+            slow_work: slow_work.round() as u64,
             is_front: self.front[number],
             is_recorded: number == 0,
             is_recommended: self.recommended.as_ref().is_some_and(|recommended| recommended.row == number),
@@ -167,7 +167,9 @@ impl<'a> Found<'a> {
             model: setting.model_name().to_owned(),
             ..RunFacts::default()
         };
-        TuneFigures { run, points: self.tried.rows.iter().enumerate().map(point).collect() }
+        let rows = &self.tried.rows;
+        let points = rows.iter().enumerate().map(|(number, row)| (number, row, beside(row, &rows[0])));
+        TuneFigures { run, points: points.map(point).collect() }
     }
 }
 

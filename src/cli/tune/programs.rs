@@ -12,7 +12,7 @@ use crate::tune::{Block, Row, slow_work};
 pub(super) type Column = (&'static str, fn(&Row) -> Option<Value>);
 
 /// All figures, for CSV and JSON alike.
-pub(super) const COLUMNS: [Column; 13] = [
+pub(super) const COLUMNS: [Column; 14] = [
     ("slab_bytes_peak", |row| Some(json!(row.total.slab_bytes_peak))),
     ("slab_bytes_mean", |row| Some(json!(thousandths(row.total.slab_bytes_mean)))),
     ("slab_bytes_end", |row| Some(json!(row.total.slab_bytes_end))),
@@ -26,6 +26,7 @@ pub(super) const COLUMNS: [Column; 13] = [
     ("order_fallbacks", |row| Some(json!(row.order_fallbacks))),
     ("failed_allocs", |row| Some(json!(row.failed_allocs))),
     ("slow_work", |row| Some(json!(slow_work(row)))),
+    ("restarted_caches", |row| Some(json!(row.restarted.len()))),
 ];
 
 /// A mean in as many places as anybody will want.
@@ -67,6 +68,7 @@ pub(super) fn json(found: &Found<'_>) -> String {
         let mut entry = Map::new();
         entry.insert("changes".to_owned(), json!(changes(row)));
         entry.extend(figures(row));
+        entry.insert("alike".to_owned(), json!(row.alike.as_deref().map(figures)));
         entry.insert("score".to_owned(), json!(found.scores[number]));
         entry.insert("pareto".to_owned(), json!(found.front[number]));
         Value::Object(entry)
@@ -123,7 +125,7 @@ fn recommendation(found: &Found<'_>, recommended: &Recommended) -> Value {
     let row = &found.tried.rows[recommended.row];
     json!({
         "configuration": recommended.row,
-        "expected": {"old": figures(&found.tried.rows[0]), "new": figures(row)},
+        "expected": {"old": figures(row.base(&found.tried.rows[0])), "new": figures(row)},
         "writes": writes.collect::<Vec<Value>>(),
         "caches": effects.collect::<Vec<Value>>(),
         "needs_reboot": commands.needs_reboot(),

@@ -32,6 +32,13 @@ pub(super) fn render(found: &Found<'_>) -> String {
         let what = described(&found.loaded.plan, changes);
         writeln!(text, "note: {count} configurations are refused by the kernel; the first, {what}: {error}").unwrap_or_default();
     }
+    if let Some(caches) = found.tried.rows.iter().map(|row| row.restarted.len()).max().filter(|caches| *caches > 0) {
+        writeln!(
+            text,
+            "note: with other slabs, up to {caches} caches start with their old objects packed anew: such a configuration is scored by what is set now, packed in the same way"
+        )
+        .unwrap_or_default();
+    }
     table(found, &mut text);
     match &found.recommended {
         Some(recommended) => recommendation(found, recommended, &mut text),
@@ -97,7 +104,8 @@ fn table(found: &Found<'_>, text: &mut String) {
 }
 
 fn recommendation(found: &Found<'_>, recommended: &Recommended, text: &mut String) {
-    let (old, new) = (&found.tried.rows[0], &found.tried.rows[recommended.row]);
+    let new = &found.tried.rows[recommended.row];
+    let old = new.base(&found.tried.rows[0]);
     writeln!(text, "\nRecommended: {}", described(&found.loaded.plan, &new.changes)).unwrap_or_default();
     let line = |name: &str, figure: &dyn Fn(&Row) -> f64, shown: &dyn Fn(&Row) -> String| {
         let (was, is) = (figure(old), figure(new));
@@ -113,6 +121,10 @@ fn recommendation(found: &Found<'_>, recommended: &Recommended, text: &mut Strin
         line("order fallbacks", &|row| row.order_fallbacks as f64, &|row| thousands(row.order_fallbacks)),
     ];
     text.push_str(&columns(&rows, 1));
+    if !new.restarted.is_empty() {
+        let caches = new.restarted.len();
+        writeln!(text, "  now and then: with the old objects of {caches} caches packed anew").unwrap_or_default();
+    }
     let commands = &recommended.commands;
     for write in &commands.writes {
         let old = write.old.map_or_else(|| "each cache's own".to_owned(), |old| old.to_string());
@@ -167,7 +179,8 @@ fn cost(found: &Found<'_>, recommended: &Recommended, text: &mut String) {
     effects.sort_by(|a, b| peak(b.cache).cmp(&peak(a.cache)).then(a.cache.cmp(&b.cache)));
     let mut rows = vec![row([&"    cache", &"value", &"now", &"worst case", &"now", &"mean", &"now"])];
     for effect in effects.iter().take(MOST_CACHES) {
-        let [old, new] = [0, recommended.row].map(|row| &found.tried.rows[row].caches[effect.cache]);
+        let tried = &found.tried.rows[recommended.row];
+        let [old, new] = [tried.base(&found.tried.rows[0]), tried].map(|row| &row.caches[effect.cache]);
         rows.push(row([
             &format!("    {}", printable(&found.loaded.plan.caches[effect.cache].name, true)),
             &effect.values.1,

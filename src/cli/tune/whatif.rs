@@ -37,7 +37,7 @@ pub(super) fn run(args: &TuneArgs, loaded: &Loaded) -> Result<ExitCode, Failure>
                 Some(design) => design.apply(&mut plan, &mut setting, &loaded.sites(&design.kind)).map_err(what_if_failure)?,
                 None => Vec::new(),
             };
-            let trial = Trial { base: Base { plan: &plan, setting: &setting }, pages: Pages::Recorded, samples: SAMPLES };
+            let trial = Trial::new(Base { plan: &plan, setting: &setting }, Pages::Recorded, SAMPLES);
             let row = trial.run(&[], &|done| stage.add(done)).map_err(|error| match error {
                 TrialError::Replay(error) => Failure::from(error),
                 error => Failure::input(error),

@@ -87,7 +87,7 @@ fn dead_knobs_and_bad_values_are_refused_with_a_remedy() {
 #[test]
 fn replays_are_those_of_the_caches_as_changed() {
     let (plan, setting) = (plan(), setting());
-    let trial = Trial { base: Base { plan: &plan, setting: &setting }, pages: Pages::Unlimited, samples: 10 };
+    let trial = Trial::new(Base { plan: &plan, setting: &setting }, Pages::Unlimited, 10);
     let run = |changes: &[Change]| trial.run(changes, &|_| {}).unwrap();
     let now = run(&[]);
     assert_eq!((now.total.allocs, now.total.frees, now.total.slab_bytes_end), (40, 20, 3 * 4096));
@@ -95,7 +95,7 @@ fn replays_are_those_of_the_caches_as_changed() {
     let unparked = run(&[all(Knob::CpuPartial, 0)]);
     assert_eq!((now.total.node_moves, unparked.total.node_moves), (0, 1));
     let large = run(&[all(Knob::SlabMinOrder, 2)]);
-    assert_eq!((large.total.slab_bytes_end, large.restarted), (4 * 4096, 0));
+    assert_eq!((large.total.slab_bytes_end, large.restarted.len()), (4 * 4096, 0));
     let same = run(&[all(Knob::SlabMaxOrder, 3)]);
     assert_eq!((same.total, same.caches), (now.total, now.caches));
 }
