@@ -82,7 +82,7 @@ impl Shown<'_> {
         let only = [apart(|figure| figure.against.is_none()), apart(|figure| figure.base.is_none())];
         for (side, count) in SIDES.into_iter().zip(only).filter(|(_, count)| *count > 0) {
             notes.push(format!(
-                "{count} caches are in {side} alone: merged caches have the names of their directories in a capture, of their events in a trace"
+                "{count} caches are in {side} alone; names are those of directories where a recording has a snapshot, else those in its events"
             ));
         }
         if self.runs.iter().any(|runs| runs.len() < 2) {
@@ -169,7 +169,7 @@ impl Shown<'_> {
             let (level, tested) = (FALSE_DISCOVERIES * 100.0, self.tested());
             writeln!(
                 text,
-                "±: standard deviation of the runs; *: more than chance by Welch's t-test, with {level:.0} % of false findings among all {tested} figures"
+                "±: standard deviation of the runs; *: more than chance by Welch's t-test of {tested} figures, at most {level:.0} % of these falsely so"
             )
             .unwrap_or_default();
         }

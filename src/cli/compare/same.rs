@@ -10,7 +10,8 @@ use super::super::columns::{columns, csv_field, row};
 use super::super::load::Loaded;
 use super::candidates::Candidate;
 use super::thousandths;
-use crate::compare::{Figures, NODE_MOVES, Replayed};
+use crate::compare::{Figures, NODE_MOVES, Replayed, is_recorded};
+use crate::setting::Setting;
 
 pub(super) struct Shown<'a> {
     pub(super) trace: &'a Path,
@@ -46,6 +47,20 @@ impl Shown<'_> {
         self.candidates.iter().map(|candidate| &candidate.replayed)
     }
 
+    /// The release that the trace is of, where it is known, even if all is laid out for another.
+    fn recorded_label(&self) -> String {
+        let setting = &self.loaded.setting;
+        let release = Setting::recorded_release(&self.loaded.facts, self.loaded.capture.as_ref());
+        release
+            .filter(|release| !is_recorded(setting.kernel.release, *release))
+            .map_or_else(|| setting.label(), |release| release.to_string())
+    }
+
+    /// All is laid out for another kernel than the recorded one.
+    fn is_laid_out_anew(&self) -> bool {
+        self.recorded_label() != self.loaded.setting.label()
+    }
+
     /// Some differ by what is set.
     fn has_settings(&self) -> bool {
         self.candidates.iter().any(|candidate| !candidate.set.is_empty())
@@ -74,7 +89,7 @@ impl Shown<'_> {
 
     /// What holds for all kernels but the recorded one.
     fn notes(&self) -> Vec<String> {
-        let release = self.loaded.setting.label();
+        let release = self.recorded_label();
         let mut notes = Vec::new();
         if self.replayed().any(|replayed| !replayed.is_recorded) {
             notes.push(format!("objects have the sizes and caches that they had on {release}, merged as there, in every column"));
@@ -130,7 +145,7 @@ impl Shown<'_> {
         });
         let value = json!({
             "trace": self.trace.display().to_string(),
-            "recorded_kernel": self.loaded.setting.label(),
+            "recorded_kernel": self.recorded_label(),
             "notes": self.notes(),
             "node_moves_are": NODE_MOVES.map(|counter| counter.name()),
             "kernels": kernels.collect::<Vec<Value>>(),
@@ -139,10 +154,14 @@ impl Shown<'_> {
     }
 
     pub(super) fn as_text(&self, top: usize) -> String {
-        let mut text = format!("The operations of {}, recorded on {}, replayed by\n", self.trace.display(), self.loaded.setting.label());
+        let mut text = format!("The operations of {}, recorded on {}, replayed by\n", self.trace.display(), self.recorded_label());
         let kernels = self.candidates.iter().map(|candidate| {
             let replayed = &candidate.replayed;
-            let recorded = if replayed.is_recorded { " (as recorded)" } else { "" };
+            let recorded = match replayed.is_recorded {
+                true if self.is_laid_out_anew() => " (nothing set)",
+                true => " (as recorded)",
+                false => "",
+            };
             row([&format!("  {}", candidate.label()), &format!("{}{recorded}", replayed.setting.model_name())])
         });
         text.push_str(&columns(&kernels.collect::<Vec<_>>(), 2));
@@ -153,9 +172,15 @@ impl Shown<'_> {
         for note in common {
             writeln!(text, "note: {}", printable(note, true)).unwrap_or_default();
         }
+        let mut said: Vec<&String> = Vec::new();
         for candidate in self.candidates {
             let replayed = &candidate.replayed;
             for note in replayed.setting.notes.iter().filter(|note| !common.contains(note)).chain(&replayed.notes) {
+                // What is known of a knob is so at each of its values.
+                if !candidate.set.is_empty() && said.contains(&note) {
+                    continue;
+                }
+                said.push(note);
                 writeln!(text, "note: {}: {}", candidate.label(), printable(note, true)).unwrap_or_default();
             }
         }
