@@ -34,6 +34,7 @@ pub mod event;
 pub mod eventformat;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod inorder;
 mod joining;
 pub mod kmem;
 pub mod mapped;

@@ -1,22 +1,18 @@
 //! Spans to events, in parallel.
 //!
-//! Pieces are put together in file order while the next jobs are decoded, so that what they make is still in the processor's cache, and their
+//! Pieces are put together in file order as soon as they are there, so that what they make is still in the processor's cache, and their
 //! buffers are used again: fresh memory costs more than decoding.
-
-use rayon::prelude::*;
 
 use super::compression::unpack;
 use super::span::{SPAN_BYTES, Span, SpanContent};
 use super::{Container, Terms};
 use crate::event::Event;
+use crate::inorder::in_order;
 use crate::joining::{Joiner, Numbered};
 use crate::kmem::{Decoder, Piece};
 use crate::recording::{Accounting, CpuStream, Damage, Loss, Recording};
 use crate::ring::visit_records;
 use crate::room::make_room;
-
-/// Jobs of each thread between two times that they wait for each other.
-const JOBS_OF_A_THREAD: usize = 8;
 
 /// Decodes all events of a container.
 pub(crate) fn decode<'a>(container: impl Container<'a>, progress: &(dyn Fn(u64) + Sync)) -> Recording {
@@ -24,20 +20,14 @@ pub(crate) fn decode<'a>(container: impl Container<'a>, progress: &(dyn Fn(u64) 
     let mut accounting = Accounting::default();
     let spans = reader.container.spans(&mut accounting);
     let cpu_bytes = spans.bytes_by_cpu();
+    let jobs = spans.jobs();
     let mut assembly = Assembly::new(&reader.decoder, accounting);
-    let mut decoded: Vec<Decoded> = Vec::new();
-    for jobs in spans.jobs().chunks(JOBS_OF_A_THREAD * rayon::current_num_threads()).chain([&[][..]]) {
-        let mut spare = std::mem::take(&mut assembly.spare);
-        spare.resize_with(jobs.len(), Vec::new);
-        let put_together = || {
-            decoded.drain(..).for_each(|part| {
-                let bytes = cpu_bytes.get(&part.cpu).copied().unwrap_or(0);
-                assembly.take(part, bytes);
-            });
-        };
-        let decode = || jobs.par_iter().zip(spare).map(|(job, events)| reader.decode(job, events)).collect();
-        ((), decoded) = rayon::join(put_together, decode);
-    }
+    let decode = |number: usize, events| reader.decode(jobs.get(number).copied().unwrap_or_default(), events);
+    let put_together = |part: Decoded| {
+        let bytes = cpu_bytes.get(&part.cpu).copied().unwrap_or(0);
+        assembly.take(part, bytes)
+    };
+    in_order(jobs.len(), decode, put_together);
     let mut recording = assembly.finish();
     let seen = recording.streams.iter().map(|stream| stream.cpu).max();
     recording.info = reader.container.info(seen);
@@ -138,8 +128,6 @@ struct Assembly<'a> {
     decoder: &'a Decoder,
     recording: Recording,
     joiner: Joiner,
-    /// Buffers of pieces that were put together.
-    spare: Vec<Vec<Event>>,
     /// Bytes in the file of the present CPU's data that were put together.
     done_bytes: usize,
 }
@@ -147,11 +135,11 @@ struct Assembly<'a> {
 impl<'a> Assembly<'a> {
     fn new(decoder: &'a Decoder, accounting: Accounting) -> Self {
         let recording = Recording { accounting, ..Recording::default() };
-        Self { decoder, recording, joiner: Joiner::default(), spare: Vec::new(), done_bytes: 0 }
+        Self { decoder, recording, joiner: Joiner::default(), done_bytes: 0 }
     }
 
-    /// Takes what a job became; its CPU's data takes `cpu_bytes` of the file.
-    fn take(&mut self, part: Decoded, cpu_bytes: usize) {
+    /// Takes what a job became, and gives back the buffer of its events; its CPU's data takes `cpu_bytes` of the file.
+    fn take(&mut self, part: Decoded, cpu_bytes: usize) -> Vec<Event> {
         let recording = &mut self.recording;
         recording.accounting.absorb(part.accounting);
         let Numbered { mut events, numbers } = self.joiner.take(part.piece, self.decoder, recording);
@@ -165,7 +153,7 @@ impl<'a> Assembly<'a> {
             stream.events.extend(events.iter().map(|event| numbers.apply(*event)));
         }
         events.clear();
-        self.spare.push(events);
+        events
     }
 
     fn finish(mut self) -> Recording {
