@@ -35,6 +35,7 @@ pub mod eventformat;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod inorder;
+mod interner;
 mod joining;
 pub mod kmem;
 pub mod mapped;

@@ -4,7 +4,7 @@
 //! Whether they are is told by the trace's own formats, as for all others.
 
 use super::{Piece, Shape, Slot, TextSlot, integer, name_at, valid_pointer};
-use crate::event::{Alloc, AllocCall, Body, Context, Free, FreeCall};
+use crate::event::{Alloc, AllocCall, Body, Context, Event, Free, FreeCall};
 use crate::eventformat::EventFormat;
 
 /// Events that are read by constant offsets.
@@ -44,28 +44,36 @@ impl Usual {
         }
     }
 
-    /// Thread, context and body of a record; `None` if it is too short. The trace is little-endian.
+    /// Reads a record; `None` if it is too short. The trace is little-endian.
+    ///
+    /// Its length is looked at once. Each kind puts its event where it is to be: one place for both would move every event once more.
     #[inline]
-    pub(super) fn read(self, payload: &[u8], piece: &mut Piece) -> Option<(i32, Context, Body)> {
-        let mut rest = payload;
-        let [_, _, flags, _] = take(&mut rest)?;
-        let pid = i32::from_le_bytes(take(&mut rest)?);
-        let mut long = || take(&mut rest).map(u64::from_le_bytes);
-        let (call_site, ptr) = (long()?, long()?);
-        let body = match self {
+    pub(super) fn read(self, cpu: u16, time_ns: u64, payload: &[u8], piece: &mut Piece) -> Option<()> {
+        match self {
             Self::Alloc { call, has_accounted } => {
+                let mut rest = payload.first_chunk::<52>()?.as_slice();
+                let [_, _, flags, _] = take(&mut rest)?;
+                let pid = i32::from_le_bytes(take(&mut rest)?);
+                let mut long = || take(&mut rest).map(u64::from_le_bytes);
+                let (call_site, ptr) = (long()?, valid_pointer(long()?, 8));
                 let (bytes_req, bytes_alloc, gfp) = (long()?, long()?, long()?);
                 let node = i32::from_le_bytes(take(&mut rest)?);
-                let accounted = if has_accounted { Some(*rest.first()? != 0) } else { None };
-                let ptr = valid_pointer(ptr, 8);
-                Body::Alloc(Alloc { call_site, ptr, bytes_req, bytes_alloc, gfp_flags: gfp as u32, node, name: None, call, accounted })
+                let accounted = if has_accounted { Some(*payload.get(52)? != 0) } else { None };
+                let alloc = Alloc { call_site, ptr, bytes_req, bytes_alloc, gfp_flags: gfp as u32, node, name: None, call, accounted };
+                piece.events.push(Event { time_ns, body: Body::Alloc(alloc), pid, cpu, context: Context(flags) });
             }
             Self::Free { call, has_name } => {
+                let mut rest = payload.first_chunk::<24>()?.as_slice();
+                let [_, _, flags, _] = take(&mut rest)?;
+                let pid = i32::from_le_bytes(take(&mut rest)?);
+                let mut long = || take(&mut rest).map(u64::from_le_bytes);
+                let (call_site, ptr) = (long()?, long()?);
                 let name = name_at::<false>(payload, has_name.then_some(NAME), piece)?;
-                Body::Free(Free { call_site, ptr, name, call })
+                let free = Free { call_site, ptr, name, call };
+                piece.events.push(Event { time_ns, body: Body::Free(free), pid, cpu, context: Context(flags) });
             }
-        };
-        Some((pid, Context(flags), body))
+        }
+        Some(())
     }
 }
 

@@ -13,7 +13,7 @@ use super::kind::{KINDS, Kind};
 use super::number::{decimal, skip_blanks};
 use super::sites::Sites;
 use crate::event::{Body, Event};
-use crate::kmem::Interner;
+use crate::interner::Interner;
 use crate::parse::excerpt_of_line;
 use crate::recording::Loss;
 
