@@ -1,11 +1,12 @@
 //! Names by number of first appearance.
 //!
-//! A trace has some dozens of names of caches and says one in every second event, so the usual way must be short: names of up to
-//! 24 bytes, as almost all are, are compared as three words.
+//! A trace has some dozens of names of caches and says one in every second event, so the usual way must be short: names that are few words
+//! long, as almost all are, are compared as such.
 
 use rustc_hash::FxHashMap;
 
 use crate::event::NameId;
+use crate::words::Words;
 
 /// Names by number of first appearance.
 #[derive(Debug, Default)]
@@ -13,17 +14,19 @@ pub(crate) struct Interner {
     pub(crate) names: Vec<String>,
     numbers: FxHashMap<Vec<u8>, NameId>,
     /// Short names that were asked for, each where its words put it; empty before the first one.
-    recent: Vec<Option<(Short, NameId)>>,
+    recent: Vec<Option<(Words, NameId)>>,
 }
 
 impl Interner {
+    const PLACES: usize = 256;
+
     /// The number of a name; `None` once 65,536 names are taken.
     #[inline(always)]
     pub(crate) fn number(&mut self, name: &[u8]) -> Option<NameId> {
-        let Some(short) = Short::of(name) else { return self.look_up(name) };
-        match self.recent.get(short.place()) {
-            Some(&Some((known, number))) if known == short => Some(number),
-            _ => self.remember(short, name),
+        let words = Words::of(name);
+        match self.recent.get(words.place(Self::PLACES)) {
+            Some(&Some((known, number))) if known == words => Some(number),
+            _ => self.remember(words, name),
         }
     }
 
@@ -41,14 +44,15 @@ impl Interner {
     }
 
     #[cold]
-    fn remember(&mut self, short: Short, name: &[u8]) -> Option<NameId> {
+    fn remember(&mut self, words: Words, name: &[u8]) -> Option<NameId> {
         let number = self.look_up(name)?;
-        self.recent.resize(Short::PLACES, None);
-        self.recent.get_mut(short.place()).into_iter().for_each(|place| *place = Some((short, number)));
+        if words.are_all() {
+            self.recent.resize(Self::PLACES, None);
+            self.recent.get_mut(words.place(Self::PLACES)).into_iter().for_each(|place| *place = Some((words, number)));
+        }
         Some(number)
     }
 
-    #[inline(never)]
     fn look_up(&mut self, name: &[u8]) -> Option<NameId> {
         if let Some(&number) = self.numbers.get(name) {
             return Some(number);
@@ -57,39 +61,6 @@ impl Interner {
         self.names.push(String::from_utf8_lossy(name).into_owned());
         self.numbers.insert(name.to_vec(), number);
         Some(number)
-    }
-}
-
-/// A name of up to 24 bytes: its length and its first, middle and last eight bytes, which overlap or leave nothing out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Short {
-    words: [u64; 3],
-    bytes: u8,
-}
-
-impl Short {
-    const PLACES: usize = 256;
-
-    #[inline(always)]
-    fn of(name: &[u8]) -> Option<Self> {
-        let bytes = name.len();
-        let words = match bytes {
-            8..=24 => {
-                let middle = name.get((bytes - 8) / 2..)?.first_chunk()?;
-                [*name.first_chunk()?, *middle, *name.last_chunk()?].map(u64::from_le_bytes)
-            }
-            4..8 => [u64::from(u32::from_le_bytes(*name.first_chunk()?)), 0, u64::from(u32::from_le_bytes(*name.last_chunk()?))],
-            ..4 => [name.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)), 0, 0],
-            _ => return None,
-        };
-        Some(Self { words, bytes: bytes as u8 })
-    }
-
-    #[inline]
-    fn place(self) -> usize {
-        let [first, middle, last] = self.words;
-        let mixed = (first ^ middle.rotate_left(21) ^ last.rotate_left(42) ^ u64::from(self.bytes)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> 56) as usize
     }
 }
 
@@ -128,7 +99,7 @@ mod tests {
         (0..2000_u32).for_each(|name| assert!(beyond.number(&name.to_le_bytes()).is_some()));
         own.follow(&beyond);
         assert!(own.names.is_empty());
-        for name in ["a", "dentry", "a_name_of_more_than_24_bytes"] {
+        for name in ["a", "dentry", "a name of more than 32 bytes, of which"] {
             all.number(name.as_bytes());
         }
         own.number(b"a");

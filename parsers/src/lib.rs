@@ -54,6 +54,7 @@ pub mod symbols;
 mod tasks;
 pub mod text;
 pub mod tracedat;
+mod words;
 
 pub use any::AnyTrace;
 pub use error::TraceError;
