@@ -529,11 +529,14 @@ mod tests {
         let alloc = [("size_t bytes_req", 24, 8), ("size_t bytes_alloc", 32, 8), ("unsigned long gfp_flags", 40, 8), ("int node", 48, 4)];
         let flags = ("unsigned char common_flags", 2, 1);
         let common = [COMMON[0], flags, COMMON[2]];
+        let page = [("unsigned long pfn", 8, 8), ("unsigned int order", 16, 4)];
         vec![
             format("kmalloc", 1, &[&common[..], &sizes, &alloc].concat()),
             format("kmem_cache_alloc", 2, &[&common[..], &sizes, &alloc, &[("bool accounted", 52, 1)]].concat()),
             format("kfree", 3, &[&common[..], &sizes].concat()),
             format("kmem_cache_free", 4, &[&common[..], &sizes, &[("__data_loc char[] name", 24, 4)]].concat()),
+            format("mm_page_alloc", 5, &[&common[..], &page, &[("unsigned long gfp_flags", 24, 8), ("int migratetype", 32, 4)]].concat()),
+            format("mm_page_free", 6, &[&common[..], &page].concat()),
         ]
     }
 
@@ -547,7 +550,7 @@ mod tests {
         /// Whatever is in a record, and however short it is, constant offsets read what the format's fields say.
         #[test]
         fn usual_records_read_as_by_their_fields(
-            id in 1_u8..5, mut payload in proptest::collection::vec(any::<u8>(), 2..72), name in proptest::option::of(0_u8..40)
+            id in 1_u8..7, mut payload in proptest::collection::vec(prop_oneof![any::<u8>(), Just(0), Just(0xff)], 2..72), name in proptest::option::of(0_u8..40)
         ) {
             (payload[0], payload[1]) = (id, 0);
             if let (Some(name), Some(place)) = (name, payload.get_mut(24..28)) {
