@@ -1,7 +1,8 @@
 //! Pieces that were decoded apart from each other, with names and marks numbered over the whole trace.
 
 use crate::event::{Body, Event, MarkId, NameId};
-use crate::kmem::{Decoder, Interner, Piece};
+use crate::interner::Interner;
+use crate::kmem::{Decoder, Piece};
 use crate::recording::Recording;
 
 /// Numbers names and marks over the whole trace; pieces must come in file order, so that every run
@@ -17,6 +18,8 @@ pub(crate) struct Joiner {
 pub(crate) struct Numbered {
     pub(crate) events: Vec<Event>,
     pub(crate) numbers: Numbers,
+    /// Names by the piece's own numbers.
+    pub(crate) names: Interner,
 }
 
 /// What a piece's own numbers stand for in the whole trace.
@@ -24,6 +27,8 @@ pub(crate) struct Numbered {
 pub(crate) struct Numbers {
     names: Vec<Option<NameId>>,
     first_mark: u32,
+    /// They are the piece's own.
+    is_same: bool,
 }
 
 impl Joiner {
@@ -32,9 +37,21 @@ impl Joiner {
         decoder.account(&piece, &mut recording.accounting);
         let names: Vec<Option<NameId>> = piece.names.names.iter().map(|name| self.names.number(name.as_bytes())).collect();
         self.dropped_names += names.iter().filter(|name| name.is_none()).count();
+        let has_same_names = names.iter().zip(0..).all(|(name, number)| *name == Some(NameId(number)));
         let first_mark = recording.marks.len() as u32;
+        let is_same = has_same_names && (first_mark == 0 || piece.marks.is_empty());
         recording.marks.extend(piece.marks);
-        Numbered { events: piece.events, numbers: Numbers { names, first_mark } }
+        Numbered { events: piece.events, numbers: Numbers { names, first_mark, is_same }, names: piece.names }
+    }
+
+    /// Names to begin another piece with, made of those of one whose numbers these are: most pieces then have the numbers of the whole
+    /// trace from the start.
+    pub(crate) fn names_for_more(&self, of: &Numbers, mut names: Interner) -> Interner {
+        if !of.is_same {
+            names = Interner::default();
+        }
+        names.follow(&self.names);
+        names
     }
 
     /// Hands over the names so far, of a trace that is read in batches.
@@ -53,6 +70,15 @@ impl Joiner {
 }
 
 impl Numbers {
+    /// Appends events, with their names and marks numbered over the whole trace.
+    pub(crate) fn append(&self, from: &[Event], to: &mut Vec<Event>) {
+        if self.is_same {
+            to.extend_from_slice(from);
+        } else {
+            to.extend(from.iter().map(|event| self.apply(*event)));
+        }
+    }
+
     /// The event with its name and mark numbered over the whole trace.
     #[inline]
     pub(crate) fn apply(&self, mut event: Event) -> Event {

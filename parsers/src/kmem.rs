@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use crate::event::{Alloc, AllocCall, Body, Context, Event, Free, FreeCall, MarkId, NameId, PageAlloc};
 use crate::eventformat::{EventFormat, Field, FieldKind};
+use crate::interner::Interner;
 use crate::recording::Accounting;
 use usual::Usual;
 
@@ -113,26 +114,6 @@ pub(crate) struct Piece {
     pub(crate) unknown: FxHashMap<u16, u64>,
 }
 
-/// Names by number of first appearance.
-#[derive(Debug, Default)]
-pub(crate) struct Interner {
-    pub(crate) names: Vec<String>,
-    numbers: FxHashMap<Vec<u8>, NameId>,
-}
-
-impl Interner {
-    /// The number of a name; `None` once 65,536 names are taken.
-    pub(crate) fn number(&mut self, name: &[u8]) -> Option<NameId> {
-        if let Some(&number) = self.numbers.get(name) {
-            return Some(number);
-        }
-        let number = NameId(u16::try_from(self.names.len()).ok()?);
-        self.names.push(String::from_utf8_lossy(name).into_owned());
-        self.numbers.insert(name.to_vec(), number);
-        Some(number)
-    }
-}
-
 impl Decoder {
     /// Prepares decoding by the formats of one trace. Formats that lack a needed field leave their
     /// events counted but unused; [`Decoder::absent_fields`] names the fields.
@@ -197,15 +178,19 @@ impl Decoder {
         }
         if !BIG
             && let Some(usual) = plan.usual
-            && let Some((pid, context, body)) = usual.read(payload, piece)
+            && usual.read(cpu, time_ns, payload, piece).is_some()
         {
-            piece.events.push(Event { time_ns, body, pid, cpu, context });
             return;
         }
-        if matches!(plan.shape, Shape::Other) {
-            return;
+        if !matches!(plan.shape, Shape::Other) {
+            self.by_fields::<BIG>(&plan.shape, index, (cpu, time_ns), payload, piece);
         }
-        let Some(body) = body::<BIG>(&plan.shape, payload, piece) else {
+    }
+
+    /// Reads a record by its format's fields. Apart from what reads the usual ones, which is short enough to stand where records are found.
+    #[inline(never)]
+    fn by_fields<const BIG: bool>(&self, shape: &Shape, index: usize, (cpu, time_ns): (u16, u64), payload: &[u8], piece: &mut Piece) {
+        let Some(body) = body::<BIG>(shape, payload, piece) else {
             if let Some(count) = piece.short.get_mut(index) {
                 *count += 1;
             }
@@ -333,7 +318,24 @@ fn text_at<const BIG: bool>(payload: &[u8], slot: TextSlot) -> Option<&[u8]> {
         TextSlot::Array(at, size) => payload.get(at as usize..)?.get(..size as usize)?,
         TextSlot::Rest(at) => payload.get(at as usize..)?,
     };
-    bytes.get(..memchr::memchr(0, bytes).unwrap_or(bytes.len()))
+    Some(until_nul(bytes))
+}
+
+/// What is in front of the first NUL. Names are short: by words, without a call.
+#[inline]
+fn until_nul(bytes: &[u8]) -> &[u8] {
+    const ONES: u64 = u64::MAX / 0xff;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (number, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // The lowest bit of these is at the first NUL; higher ones may be wrong.
+        let nuls = word.wrapping_sub(ONES) & !word & ONES << 7;
+        if nuls != 0 {
+            return bytes.get(..number * 8 + nuls.trailing_zeros() as usize / 8).unwrap_or(bytes);
+        }
+    }
+    let in_rest = rest.iter().take_while(|&&byte| byte != 0).count();
+    bytes.get(..bytes.len() - rest.len() + in_rest).unwrap_or(bytes)
 }
 
 /// An order; what does not fit is as impossible as 255.
@@ -527,19 +529,28 @@ mod tests {
         let alloc = [("size_t bytes_req", 24, 8), ("size_t bytes_alloc", 32, 8), ("unsigned long gfp_flags", 40, 8), ("int node", 48, 4)];
         let flags = ("unsigned char common_flags", 2, 1);
         let common = [COMMON[0], flags, COMMON[2]];
+        let page = [("unsigned long pfn", 8, 8), ("unsigned int order", 16, 4)];
         vec![
             format("kmalloc", 1, &[&common[..], &sizes, &alloc].concat()),
             format("kmem_cache_alloc", 2, &[&common[..], &sizes, &alloc, &[("bool accounted", 52, 1)]].concat()),
             format("kfree", 3, &[&common[..], &sizes].concat()),
             format("kmem_cache_free", 4, &[&common[..], &sizes, &[("__data_loc char[] name", 24, 4)]].concat()),
+            format("mm_page_alloc", 5, &[&common[..], &page, &[("unsigned long gfp_flags", 24, 8), ("int migratetype", 32, 4)]].concat()),
+            format("mm_page_free", 6, &[&common[..], &page].concat()),
         ]
     }
 
     proptest! {
+        #[test]
+        fn a_text_ends_before_its_first_nul(bytes in proptest::collection::vec(prop_oneof![Just(0_u8), Just(1), Just(0x80), any::<u8>()], 0..40)) {
+            let expected = bytes.split(|&byte| byte == 0).next().unwrap();
+            prop_assert_eq!(until_nul(&bytes), expected);
+        }
+
         /// Whatever is in a record, and however short it is, constant offsets read what the format's fields say.
         #[test]
         fn usual_records_read_as_by_their_fields(
-            id in 1_u8..5, mut payload in proptest::collection::vec(any::<u8>(), 2..72), name in proptest::option::of(0_u8..40)
+            id in 1_u8..7, mut payload in proptest::collection::vec(prop_oneof![any::<u8>(), Just(0), Just(0xff)], 2..72), name in proptest::option::of(0_u8..40)
         ) {
             (payload[0], payload[1]) = (id, 0);
             if let (Some(name), Some(place)) = (name, payload.get_mut(24..28)) {

@@ -34,6 +34,8 @@ pub mod event;
 pub mod eventformat;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod inorder;
+mod interner;
 mod joining;
 pub mod kmem;
 pub mod mapped;
@@ -52,6 +54,7 @@ pub mod symbols;
 mod tasks;
 pub mod text;
 pub mod tracedat;
+mod words;
 
 pub use any::AnyTrace;
 pub use error::TraceError;

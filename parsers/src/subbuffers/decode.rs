@@ -1,22 +1,19 @@
 //! Spans to events, in parallel.
 //!
-//! Pieces are put together in file order while the next jobs are decoded, so that what they make is still in the processor's cache, and their
+//! Pieces are put together in file order as soon as they are there, so that what they make is still in the processor's cache, and their
 //! buffers are used again: fresh memory costs more than decoding.
-
-use rayon::prelude::*;
 
 use super::compression::unpack;
 use super::span::{SPAN_BYTES, Span, SpanContent};
 use super::{Container, Terms};
 use crate::event::Event;
+use crate::inorder::in_order;
+use crate::interner::Interner;
 use crate::joining::{Joiner, Numbered};
 use crate::kmem::{Decoder, Piece};
 use crate::recording::{Accounting, CpuStream, Damage, Loss, Recording};
 use crate::ring::visit_records;
 use crate::room::make_room;
-
-/// Jobs of each thread between two times that they wait for each other.
-const JOBS_OF_A_THREAD: usize = 8;
 
 /// Decodes all events of a container.
 pub(crate) fn decode<'a>(container: impl Container<'a>, progress: &(dyn Fn(u64) + Sync)) -> Recording {
@@ -24,20 +21,14 @@ pub(crate) fn decode<'a>(container: impl Container<'a>, progress: &(dyn Fn(u64) 
     let mut accounting = Accounting::default();
     let spans = reader.container.spans(&mut accounting);
     let cpu_bytes = spans.bytes_by_cpu();
+    let jobs = spans.jobs();
     let mut assembly = Assembly::new(&reader.decoder, accounting);
-    let mut decoded: Vec<Decoded> = Vec::new();
-    for jobs in spans.jobs().chunks(JOBS_OF_A_THREAD * rayon::current_num_threads()).chain([&[][..]]) {
-        let mut spare = std::mem::take(&mut assembly.spare);
-        spare.resize_with(jobs.len(), Vec::new);
-        let put_together = || {
-            decoded.drain(..).for_each(|part| {
-                let bytes = cpu_bytes.get(&part.cpu).copied().unwrap_or(0);
-                assembly.take(part, bytes);
-            });
-        };
-        let decode = || jobs.par_iter().zip(spare).map(|(job, events)| reader.decode(job, events)).collect();
-        ((), decoded) = rayon::join(put_together, decode);
-    }
+    let decode = |number: usize, spare| reader.decode(jobs.get(number).copied().unwrap_or_default(), spare);
+    let put_together = |part: Decoded| {
+        let bytes = cpu_bytes.get(&part.cpu).copied().unwrap_or(0);
+        assembly.take(part, bytes)
+    };
+    in_order(jobs.len(), decode, put_together);
     let mut recording = assembly.finish();
     let seen = recording.streams.iter().map(|stream| stream.cpu).max();
     recording.info = reader.container.info(seen);
@@ -47,6 +38,15 @@ pub(crate) fn decode<'a>(container: impl Container<'a>, progress: &(dyn Fn(u64) 
     recording
 }
 
+/// What is left of a piece that was put together, for another one to begin with.
+#[derive(Default)]
+pub(super) struct Spare {
+    /// An empty buffer.
+    events: Vec<Event>,
+    unpacked: Vec<u8>,
+    names: Interner,
+}
+
 /// What one job made of its spans.
 pub(super) struct Decoded {
     pub(super) cpu: u16,
@@ -54,6 +54,8 @@ pub(super) struct Decoded {
     file_bytes: usize,
     pub(super) piece: Piece,
     pub(super) accounting: Accounting,
+    /// A buffer that was unpacked into.
+    unpacked: Vec<u8>,
 }
 
 /// Decodes the jobs of one buffer.
@@ -71,16 +73,17 @@ impl<'a, 'p, C: Container<'a>> Reader<'p, C> {
         Self { container, decoder, terms, progress }
     }
 
-    /// `events` is an empty buffer to decode into.
-    pub(super) fn decode(&self, job: &[Span<'_>], events: Vec<Event>) -> Decoded {
+    pub(super) fn decode(&self, job: &[Span<'_>], spare: Spare) -> Decoded {
         let cpu = job.first().map_or(0, |span| span.cpu);
-        let mut decoded = Decoded { cpu, file_bytes: 0, piece: Piece { events, ..Piece::default() }, accounting: Accounting::default() };
-        let mut unpacked = Vec::new();
+        let Spare { events, mut unpacked, names } = spare;
+        let piece = Piece { events, names, ..Piece::default() };
+        let mut decoded = Decoded { cpu, file_bytes: 0, piece, accounting: Accounting::default(), unpacked: Vec::new() };
         for span in job {
             decode_span(*span, self.terms, &self.decoder, &mut unpacked, &mut decoded);
             decoded.file_bytes += span.content.file_bytes();
             (self.progress)(span.content.file_bytes() as u64);
         }
+        decoded.unpacked = unpacked;
         decoded
     }
 
@@ -138,8 +141,6 @@ struct Assembly<'a> {
     decoder: &'a Decoder,
     recording: Recording,
     joiner: Joiner,
-    /// Buffers of pieces that were put together.
-    spare: Vec<Vec<Event>>,
     /// Bytes in the file of the present CPU's data that were put together.
     done_bytes: usize,
 }
@@ -147,14 +148,14 @@ struct Assembly<'a> {
 impl<'a> Assembly<'a> {
     fn new(decoder: &'a Decoder, accounting: Accounting) -> Self {
         let recording = Recording { accounting, ..Recording::default() };
-        Self { decoder, recording, joiner: Joiner::default(), spare: Vec::new(), done_bytes: 0 }
+        Self { decoder, recording, joiner: Joiner::default(), done_bytes: 0 }
     }
 
-    /// Takes what a job became; its CPU's data takes `cpu_bytes` of the file.
-    fn take(&mut self, part: Decoded, cpu_bytes: usize) {
+    /// Takes what a job became, and gives back what the next one can begin with; its CPU's data takes `cpu_bytes` of the file.
+    fn take(&mut self, part: Decoded, cpu_bytes: usize) -> Spare {
         let recording = &mut self.recording;
         recording.accounting.absorb(part.accounting);
-        let Numbered { mut events, numbers } = self.joiner.take(part.piece, self.decoder, recording);
+        let Numbered { mut events, numbers, names } = self.joiner.take(part.piece, self.decoder, recording);
         if recording.streams.last().is_none_or(|stream| stream.cpu != part.cpu) {
             recording.streams.push(CpuStream { cpu: part.cpu, events: Vec::new() });
             self.done_bytes = 0;
@@ -162,10 +163,10 @@ impl<'a> Assembly<'a> {
         self.done_bytes += part.file_bytes;
         if let Some(stream) = recording.streams.last_mut() {
             make_room(&mut stream.events, events.len(), self.done_bytes, cpu_bytes);
-            stream.events.extend(events.iter().map(|event| numbers.apply(*event)));
+            numbers.append(&events, &mut stream.events);
         }
         events.clear();
-        self.spare.push(events);
+        Spare { events, unpacked: part.unpacked, names: self.joiner.names_for_more(&numbers, names) }
     }
 
     fn finish(mut self) -> Recording {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use rayon::prelude::*;
 
 use super::Container;
-use super::decode::{Decoded, Reader};
+use super::decode::{Decoded, Reader, Spare};
 use super::span::Span;
 use crate::error::TraceError;
 use crate::event::Event;
@@ -67,7 +67,7 @@ impl<'a, C: Container<'a>> Stream<'a, C> {
                     .collect::<Vec<_>>()
             })
             .collect();
-        let decoded: Vec<Decoded> = taken.par_iter().map(|(_, job)| self.reader.decode(job, Vec::new())).collect();
+        let decoded: Vec<Decoded> = taken.par_iter().map(|(_, job)| self.reader.decode(job, Spare::default())).collect();
         for ((place, job), part) in taken.iter().zip(decoded) {
             self.facts.accounting.absorb(part.accounting);
             if !part.piece.events.is_empty() {

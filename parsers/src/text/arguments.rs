@@ -5,11 +5,19 @@
 
 use memchr::{memchr, memmem};
 
-use super::number::{decimal, hexadecimal, integer, skip_blanks};
+use super::number::{decimal, find_near, hexadecimal, integer, skip_blanks};
 
 /// What was found. Numbers are there if they could be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Arguments<'a> {
+    pub(super) object: ObjectArguments<'a>,
+    pub(super) pages: PageArguments,
+    pub(super) nr_records: Option<u64>,
+}
+
+/// Those of the events of objects; page events have flags, too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct ObjectArguments<'a> {
     /// As it stands there, to be looked up as a whole.
     pub(super) call_site: Option<&'a [u8]>,
     pub(super) ptr: Option<Pointer>,
@@ -19,8 +27,6 @@ pub(super) struct Arguments<'a> {
     pub(super) node: Option<u64>,
     pub(super) accounted: Option<bool>,
     pub(super) name: Option<&'a [u8]>,
-    pub(super) pages: PageArguments,
-    pub(super) nr_records: Option<u64>,
 }
 
 /// Those of the page events.
@@ -127,16 +133,16 @@ fn plain(after: &[u8], is_call_site: bool) -> (&[u8], &[u8]) {
 fn enter<'a>(found: &mut Arguments<'a>, key: &[u8], value: &'a [u8]) {
     let number = || number(value);
     let first = || memchr(b' ', value).and_then(|blank| value.get(..blank)).unwrap_or(value);
-    let pages = &mut found.pages;
+    let Arguments { object, pages, nr_records } = found;
     match key {
-        b"call_site" => found.call_site = Some(value),
-        b"ptr" => found.ptr = pointer(first()),
-        b"bytes_req" => found.bytes_req = number(),
-        b"bytes_alloc" => found.bytes_alloc = number(),
-        b"gfp_flags" => found.gfp_flags = Some(first()),
-        b"node" => found.node = number(),
-        b"accounted" => found.accounted = flag(value),
-        b"name" => found.name = Some(value),
+        b"call_site" => object.call_site = Some(value),
+        b"ptr" => object.ptr = pointer(first()),
+        b"bytes_req" => object.bytes_req = number(),
+        b"bytes_alloc" => object.bytes_alloc = number(),
+        b"gfp_flags" => object.gfp_flags = Some(first()),
+        b"node" => object.node = number(),
+        b"accounted" => object.accounted = flag(value),
+        b"name" => object.name = Some(value),
         b"page" => pages.page = pointer(first()),
         b"pfn" => pages.pfn = number(),
         b"order" => pages.order = number(),
@@ -145,7 +151,7 @@ fn enter<'a>(found: &mut Arguments<'a>, key: &[u8], value: &'a [u8]) {
         b"migratetype" => pages.migratetype = number(),
         b"alloc_migratetype" => pages.alloc_migratetype = number(),
         b"change_ownership" => pages.change_ownership = number().or_else(|| flag(value).map(u64::from)),
-        b"nr_records" => found.nr_records = number(),
+        b"nr_records" => *nr_records = number(),
         _ => {}
     }
 }
@@ -170,8 +176,8 @@ pub(super) fn flag(value: &[u8]) -> Option<bool> {
 /// Reads the usual arguments of an allocation, in the order in which kernels print them; `None` if there is
 /// anything else.
 #[inline]
-pub(super) fn usual_alloc(text: &[u8]) -> Option<Arguments<'_>> {
-    let mut found = Arguments::default();
+pub(super) fn usual_alloc(text: &[u8]) -> Option<ObjectArguments<'_>> {
+    let mut found = ObjectArguments::default();
     let mut rest = call_site_and_ptr(text, &mut found)?;
     if let Some(name) = rest.strip_prefix(b" name=") {
         let (name, after) = word(name);
@@ -180,7 +186,9 @@ pub(super) fn usual_alloc(text: &[u8]) -> Option<Arguments<'_>> {
     }
     let (bytes_req, rest) = decimal(rest.strip_prefix(b" bytes_req=")?)?;
     let (bytes_alloc, rest) = decimal(rest.strip_prefix(b" bytes_alloc=")?)?;
-    let (gfp_flags, mut rest) = word(rest.strip_prefix(b" gfp_flags=")?);
+    // Words of flags are long.
+    let rest = rest.strip_prefix(b" gfp_flags=")?;
+    let (gfp_flags, mut rest) = rest.split_at_checked(memchr(b' ', rest).unwrap_or(rest.len()))?;
     (found.bytes_req, found.bytes_alloc, found.gfp_flags) = (Some(bytes_req), Some(bytes_alloc), Some(gfp_flags));
     if let Some(node) = rest.strip_prefix(b" node=") {
         let (node, after) = match node {
@@ -200,8 +208,8 @@ pub(super) fn usual_alloc(text: &[u8]) -> Option<Arguments<'_>> {
 
 /// The same of a free.
 #[inline]
-pub(super) fn usual_free(text: &[u8]) -> Option<Arguments<'_>> {
-    let mut found = Arguments::default();
+pub(super) fn usual_free(text: &[u8]) -> Option<ObjectArguments<'_>> {
+    let mut found = ObjectArguments::default();
     let rest = call_site_and_ptr(text, &mut found)?;
     if let Some(name) = rest.strip_prefix(b" name=") {
         found.name = Some(name);
@@ -211,15 +219,15 @@ pub(super) fn usual_free(text: &[u8]) -> Option<Arguments<'_>> {
 }
 
 #[inline]
-fn call_site_and_ptr<'a>(text: &'a [u8], found: &mut Arguments<'a>) -> Option<&'a [u8]> {
+fn call_site_and_ptr<'a>(text: &'a [u8], found: &mut ObjectArguments<'a>) -> Option<&'a [u8]> {
     let mut rest = skip_blanks(text);
     if rest.first() == Some(&b'(') {
-        rest = skip_blanks(rest.get(memchr(b')', rest)? + 1..)?);
+        rest = skip_blanks(rest.get(find_near(b')', rest)? + 1..)?);
     }
     let value = rest.strip_prefix(b"call_site=")?;
-    let mut end = memchr(b' ', value)?;
+    let mut end = find_near(b' ', value)?;
     if value.get(end + 1) == Some(&b'[') {
-        end += memchr(b']', value.get(end..)?)? + 1;
+        end += find_near(b']', value.get(end..)?)? + 1;
     }
     let (site, rest) = value.split_at_checked(end)?;
     let (ptr, rest) = word(rest.strip_prefix(b" ptr=")?);
@@ -230,7 +238,7 @@ fn call_site_and_ptr<'a>(text: &'a [u8], found: &mut Arguments<'a>) -> Option<&'
 /// Up to the next blank or the end.
 #[inline]
 fn word(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let end = memchr(b' ', bytes).unwrap_or(bytes.len());
+    let end = find_near(b' ', bytes).unwrap_or(bytes.len());
     bytes.split_at_checked(end).unwrap_or((bytes, b""))
 }
 
@@ -253,26 +261,26 @@ mod tests {
         ];
         for text in allocs {
             let usual = usual_alloc(text.as_bytes()).unwrap_or_else(|| panic!("{text}"));
-            assert_eq!(usual, read(text.as_bytes(), false), "{text}");
+            assert_eq!(usual, read(text.as_bytes(), false).object, "{text}");
             assert_eq!((usual.bytes_req, usual.bytes_alloc), (Some(24), Some(32)), "{text}");
         }
         for text in [" call_site=f+0x1/0x20 ptr=ffff880000000040", " call_site=f+0x1/0x20 [m] ptr=(nil) name=odd name (254:0)"] {
-            assert_eq!(usual_free(text.as_bytes()), Some(read(text.as_bytes(), true)), "{text}");
+            assert_eq!(usual_free(text.as_bytes()), Some(read(text.as_bytes(), true).object), "{text}");
         }
     }
 
     #[test]
     fn any_order_and_unknown_keys() {
         let found = read(b" ptr=ffff880000000040 nr_free=3 bytes_alloc=32 call_site=f+0x1/0x20 [m] bytes_req=24 gfp_flags=none", false);
-        let expected = Arguments {
+        let expected = ObjectArguments {
             call_site: Some(b"f+0x1/0x20 [m]"),
             ptr: plain16(0xffff_8800_0000_0040),
             bytes_req: Some(24),
             bytes_alloc: Some(32),
             gfp_flags: Some(b"none"),
-            ..Arguments::default()
+            ..ObjectArguments::default()
         };
-        assert_eq!(found, expected);
+        assert_eq!(found, Arguments { object: expected, ..Arguments::default() });
     }
 
     #[test]
@@ -286,8 +294,8 @@ mod tests {
         assert_eq!(value("(ptrval)"), Some((0, Form::Withheld)));
         assert_eq!(value("ffff88810000"), None, "cut off");
         let padded = read(b" call_site=ffffffff81200000 ptr=          (null)", true);
-        assert_eq!(padded.ptr, Some(Pointer { value: 0, form: Form::Null }));
-        assert_eq!(read(b" call_site=c0200000 ptr=  (null) name=x", true).name, Some(&b"x"[..]), "of a 32-bit kernel");
+        assert_eq!(padded.object.ptr, Some(Pointer { value: 0, form: Form::Null }));
+        assert_eq!(read(b" call_site=c0200000 ptr=  (null) name=x", true).object.name, Some(&b"x"[..]), "of a 32-bit kernel");
     }
 
     /// The option `fields`: from 6.16 on a symbol with its address in parentheses.
@@ -297,7 +305,7 @@ mod tests {
             b" call_site=f+0x24/0x1f0 (-2123465228) ptr=0xffff888100ce0000 (-131387331051520) name=odd name bytes_req=0x1000 (4096) \
             bytes_alloc=0x1000 (4096) gfp_flags=0xcc0 (3264) node=0xffffffff (-1) accounted=(1)";
         let found = read(text, false);
-        let expected = Arguments {
+        let expected = ObjectArguments {
             call_site: Some(b"f+0x24/0x1f0 (-2123465228)"),
             ptr: Some(Pointer { value: 0xffff_8881_00ce_0000, form: Form::Prefixed }),
             bytes_req: Some(4096),
@@ -306,15 +314,14 @@ mod tests {
             node: Some(u64::MAX),
             accounted: Some(true),
             name: Some(b"odd name"),
-            ..Arguments::default()
         };
-        assert_eq!(found, expected);
-        assert_eq!(read(b" accounted='\x01'(1)", false).accounted, Some(true));
+        assert_eq!(found, Arguments { object: expected, ..Arguments::default() });
+        assert_eq!(read(b" accounted='\x01'(1)", false).object.accounted, Some(true));
     }
 
     #[test]
     fn fields_of_a_format_that_could_not_be_parsed() {
-        let found = read(b"  [FAILED TO PARSE] call_site=0xffffffff81000000 ptr=0xffff880000000040 bytes_req=24 node=-1", false);
+        let found = read(b"  [FAILED TO PARSE] call_site=0xffffffff81000000 ptr=0xffff880000000040 bytes_req=24 node=-1", false).object;
         assert_eq!((found.call_site, found.bytes_req, found.node), (Some(&b"0xffffffff81000000"[..]), Some(24), Some(u64::MAX)));
     }
 }

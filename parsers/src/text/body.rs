@@ -1,6 +1,6 @@
 //! Arguments to what an event says, as the decoder of binary records has it.
 
-use super::arguments::{self, Arguments, Form, Pointer};
+use super::arguments::{self, Arguments, Form, ObjectArguments, Pointer};
 use super::chunk::Piece;
 use super::head::Head;
 use super::kind::Kind;
@@ -21,11 +21,11 @@ pub(super) enum Unusable {
 #[inline]
 pub(super) fn read<'a>(kind: Kind, head: &Head<'a>, piece: &mut Piece<'a>) -> Result<Body, Unusable> {
     if kind.is_alloc() {
-        let found = arguments::usual_alloc(head.arguments).unwrap_or_else(|| arguments::read(head.arguments, false));
+        let found = arguments::usual_alloc(head.arguments).unwrap_or_else(|| arguments::read(head.arguments, false).object);
         return alloc(kind, &found, piece);
     }
     if kind.is_free() {
-        let found = arguments::usual_free(head.arguments).unwrap_or_else(|| arguments::read(head.arguments, true));
+        let found = arguments::usual_free(head.arguments).unwrap_or_else(|| arguments::read(head.arguments, true).object);
         return free(kind, &found, piece);
     }
     match kind {
@@ -36,7 +36,7 @@ pub(super) fn read<'a>(kind: Kind, head: &Head<'a>, piece: &mut Piece<'a>) -> Re
 }
 
 #[inline]
-fn alloc<'a>(kind: Kind, found: &Arguments<'a>, piece: &mut Piece<'a>) -> Result<Body, Unusable> {
+fn alloc<'a>(kind: Kind, found: &ObjectArguments<'a>, piece: &mut Piece<'a>) -> Result<Body, Unusable> {
     let ptr = usable(found.ptr, piece)?;
     let (Some(bytes_req), Some(bytes_alloc), Some(gfp_flags)) = (found.bytes_req, found.bytes_alloc, found.gfp_flags) else {
         return Err(Unusable::Incomplete);
@@ -57,7 +57,7 @@ fn alloc<'a>(kind: Kind, found: &Arguments<'a>, piece: &mut Piece<'a>) -> Result
 }
 
 #[inline]
-fn free<'a>(kind: Kind, found: &Arguments<'a>, piece: &mut Piece<'a>) -> Result<Body, Unusable> {
+fn free<'a>(kind: Kind, found: &ObjectArguments<'a>, piece: &mut Piece<'a>) -> Result<Body, Unusable> {
     let ptr = usable(found.ptr, piece)?;
     Ok(Body::Free(Free {
         call_site: found.call_site.map_or(0, |site| piece.sites.number(site)),
@@ -104,7 +104,7 @@ fn page<'a>(kind: Kind, found: &Arguments<'a>, piece: &mut Piece<'a>) -> Option<
     Some(match kind {
         Kind::PageAlloc => Body::PageAlloc(PageAlloc {
             pfn: Some(pfn).filter(|&pfn| pfn != 0 && pfn != if bytes == 4 { u64::from(u32::MAX) } else { u64::MAX }),
-            gfp_flags: found.gfp_flags.map_or(0, |flags| piece.flags.bits(flags)),
+            gfp_flags: found.object.gfp_flags.map_or(0, |flags| piece.flags.bits(flags)),
             migratetype: type_of(pages.migratetype),
             order: order()?,
         }),

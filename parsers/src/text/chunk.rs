@@ -13,7 +13,7 @@ use super::kind::{KINDS, Kind};
 use super::number::{decimal, skip_blanks};
 use super::sites::Sites;
 use crate::event::{Body, Event};
-use crate::kmem::Interner;
+use crate::interner::Interner;
 use crate::parse::excerpt_of_line;
 use crate::recording::Loss;
 
@@ -176,15 +176,15 @@ impl<'a> Piece<'a> {
         let last = self.last.get(kind as usize).copied().unwrap_or_default();
         let (here, before) = (arguments::read(text, kind.is_free()), arguments::read(last, kind.is_free()));
         let keys = |found: &Arguments<'_>| {
-            let pages = &found.pages;
-            let of_objects = [found.ptr.is_some(), found.node.is_some(), found.accounted.is_some(), found.name.is_some()];
+            let Arguments { object, pages, .. } = found;
+            let of_objects = [object.ptr.is_some(), object.node.is_some(), object.accounted.is_some(), object.name.is_some()];
             let of_pages =
-                [pages.order.is_some(), pages.migratetype.is_some(), found.gfp_flags.is_some(), pages.change_ownership.is_some()];
+                [pages.order.is_some(), pages.migratetype.is_some(), object.gfp_flags.is_some(), pages.change_ownership.is_some()];
             (of_objects, of_pages)
         };
         let is_prefixed = |ptr: &Pointer| ptr.form == Form::Prefixed && ptr.value != 0;
-        let zeros = |found: &Arguments<'_>| found.ptr.filter(is_prefixed).map(|ptr| ptr.value.leading_zeros() / 4);
-        let is_longer = |name: &String| found_in(name, here.name);
+        let zeros = |found: &Arguments<'_>| found.object.ptr.filter(is_prefixed).map(|ptr| ptr.value.leading_zeros() / 4);
+        let is_longer = |name: &String| found_in(name, here.object.name);
         (last.is_empty() || keys(&here) == keys(&before))
             && !matches!((zeros(&here), zeros(&before)), (Some(here), Some(before)) if here > before)
             && !self.names.names.iter().any(is_longer)

@@ -6,6 +6,7 @@
 use rustc_hash::FxHashMap;
 
 use super::number::integer;
+use super::recent::Recent;
 
 /// Single flags (`include/linux/gfp_types.h`), without `__GFP_` or, up to 4.5, `GFP_`.
 const FLAGS: [(&str, u32); 27] = [
@@ -100,16 +101,21 @@ pub(super) struct Gfp {
 pub(super) struct Flags<'a> {
     numbers: FxHashMap<&'a [u8], usize>,
     pub(super) all: Vec<(Gfp, u64)>,
+    recent: Recent<'a>,
 }
 
 impl<'a> Flags<'a> {
     /// The bits of some flags.
     #[inline]
     pub(super) fn bits(&mut self, text: &'a [u8]) -> u32 {
-        let number = *self.numbers.entry(text).or_insert_with(|| {
-            self.all.push((read(text), 0));
-            self.all.len() - 1
-        });
+        let Self { numbers, all, recent } = self;
+        let find = || {
+            *numbers.entry(text).or_insert_with(|| {
+                all.push((read(text), 0));
+                all.len() - 1
+            })
+        };
+        let number = recent.number(text, find);
         let Some((gfp, uses)) = self.all.get_mut(number) else { return 0 };
         *uses += 1;
         gfp.bits

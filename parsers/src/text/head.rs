@@ -7,7 +7,7 @@
 use memchr::{memchr, memchr_iter};
 
 use super::kind::Kind;
-use super::number::{decimal, is_identifier, skip_blanks, trim_blanks_end};
+use super::number::{decimal, find_near, is_identifier, skip_blanks, trim_blanks_end};
 use crate::event::Context;
 
 /// How the heads of a file's lines are built.
@@ -89,6 +89,11 @@ fn by_dash<'a>(line: &'a [u8], usual: usize, after: impl Fn(&'a [u8], usize) -> 
     {
         return Some(Line::Event(head));
     }
+    by_any_dash(line, at)
+}
+
+#[inline(never)]
+fn by_any_dash<'a>(line: &'a [u8], at: impl Fn(usize) -> Option<Line<'a>>) -> Option<Line<'a>> {
     let mut other = None;
     for dash in memchr_iter(b'-', line.get(..NAME_WITHIN).unwrap_or(line)) {
         match at(dash) {
@@ -137,7 +142,7 @@ fn event(pid: u64, cpu: u64, context: Context, rest: &[u8], thread_end: usize) -
     if let [b'(', b'+', difference @ ..] = rest {
         rest = skip_blanks(difference.get(memchr(b')', difference)? + 1..)?);
     }
-    let Some((name, arguments)) = memchr(b':', rest).and_then(|colon| Some((rest.get(..colon)?, rest.get(colon + 1..)?))) else {
+    let Some((name, arguments)) = find_near(b':', rest).and_then(|colon| Some((rest.get(..colon)?, rest.get(colon + 1..)?))) else {
         return Some(Line::Other);
     };
     let kind = Kind::of(name);
@@ -181,7 +186,10 @@ fn stamp(bytes: &[u8]) -> Option<(Stamp, &[u8])> {
 /// eight, of which it is not known which is which.
 #[inline]
 fn irq_info(bytes: &[u8]) -> Option<(Context, &[u8])> {
-    let (info, rest) = bytes.split_at_checked(memchr(b' ', bytes.get(..9).unwrap_or(bytes))?)?;
+    if let Some(rest) = bytes.strip_prefix(b"..... ") {
+        return Some((Context::default(), skip_blanks(rest)));
+    }
+    let (info, rest) = bytes.split_at_checked(find_near(b' ', bytes.get(..9).unwrap_or(bytes))?)?;
     let is_info = |byte: &u8| {
         byte.is_ascii_hexdigit() || matches!(byte, b'.' | b'X' | b'N' | b'n' | b'p' | b'L' | b'l' | b'h' | b's' | b'H' | b'z' | b'Z')
     };
@@ -236,6 +244,11 @@ fn perf(line: &[u8]) -> Option<Line<'_>> {
     if let Some(Line::Event(head)) = perf_usual(line) {
         return Some(Line::Event(head));
     }
+    perf_by_any_colon(line)
+}
+
+#[inline(never)]
+fn perf_by_any_colon(line: &[u8]) -> Option<Line<'_>> {
     let mut other = None;
     for colon in memchr_iter(b':', line.get(..NAME_WITHIN).unwrap_or(line)) {
         match line.split_at_checked(colon).and_then(|(before, after)| perf_around(before, after.get(1..)?)) {
@@ -313,7 +326,7 @@ fn perf_behind(tid: i32, cpu: Option<u16>, stamp: Stamp, after: &[u8], thread_en
         after = behind;
     }
     fn part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-        let colon = memchr(b':', bytes)?;
+        let colon = find_near(b':', bytes)?;
         Some((bytes.get(..colon)?, bytes.get(colon + 1..)?))
     }
     let Some(((system, (name, arguments)), kind)) = part(after).and_then(|(system, rest)| {

@@ -12,7 +12,7 @@ use super::pointers::Survey;
 use super::sites::Symbols;
 use crate::error::{Fault, Place, Problem};
 use crate::event::{Body, Event, MarkId, NameId};
-use crate::kmem::Interner;
+use crate::interner::Interner;
 use crate::recording::{Info, Pointers, Recording};
 
 /// Takes pieces in the order of the file.

@@ -8,10 +8,12 @@
 //! | `arguments` | `key=value` pairs |
 //! | `body` | those to what an event says |
 //! | `gfp` | gfp flags in words |
+//! | `recent` | texts that were read before |
 //! | `sites` | call sites: addresses or symbols |
 //! | `number` | numbers and blanks |
 //! | `chunk` | whole lines to events, with everything numbered within them |
 //! | `pieces` | a file's chunks, some at a time on all threads |
+//! | `assembly` | pieces to a recording |
 //! | `clock` | times that keep the order of the lines |
 //! | `pointers` | whether pointers are addresses or hashes |
 //! | `join` | pieces put together, and an account of the whole |
@@ -24,6 +26,7 @@
 //! an end that lacks anything is counted as unusable.
 
 mod arguments;
+mod assembly;
 mod body;
 mod chunk;
 mod clock;
@@ -35,19 +38,18 @@ mod number;
 mod opening;
 mod pieces;
 mod pointers;
+mod recent;
 mod sites;
 mod stream;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::TraceError;
-use crate::event::Event;
+use crate::inorder::in_order;
 use crate::mapped::MappedFile;
-use crate::recording::{CpuStream, Recording};
-use crate::room::make_room;
+use crate::recording::Recording;
 use crate::stream::EventSource;
-use join::Joining;
+use assembly::Assembly;
 use opening::Opening;
 use pieces::Pieces;
 
@@ -85,31 +87,16 @@ impl TextTrace {
     ///
     /// If the file shrank, more of its lines are something else than are of a trace, or no event has its arguments.
     pub fn decode(&self, progress: &(dyn Fn(u64) + Sync)) -> Result<Recording, TraceError> {
-        let mut pieces = Pieces::new(&self.file, &self.opening.reading, progress);
-        let mut batch = pieces.batch(Vec::new());
-        // Buffers of events that were dealt out, to be filled again: fresh memory costs more than reading.
-        let mut spare = Vec::new();
-        let mut done_bytes = 0;
-        let mut joining = Joining::new(&self.opening, pointers::survey(&batch));
-        let mut streams: BTreeMap<u16, Vec<Event>> = BTreeMap::new();
-        while !batch.is_empty() {
-            let join = || {
-                let pieces = batch.into_iter().map(|mut piece| {
-                    done_bytes += piece.bytes;
-                    joining.count(&mut piece);
-                    let mut events = joining.take(piece);
-                    deal_out(&events, &mut streams, (done_bytes, self.file.len()));
-                    events.clear();
-                    events
-                });
-                pieces.collect()
-            };
-            let buffers = std::mem::take(&mut spare);
-            (spare, batch) = rayon::join(join, || pieces.batch(buffers));
-        }
+        let pieces = Pieces::new(&self.file, &self.opening.reading, progress);
+        let ranges = pieces.ranges();
+        let mut assembly = Assembly::new(self);
+        in_order(
+            ranges.len(),
+            |number, events| pieces.read(ranges.get(number).cloned().unwrap_or_default(), events),
+            |piece| assembly.take(piece),
+        );
         self.file.check()?;
-        joining.recording.streams = streams.into_iter().map(|(cpu, events)| CpuStream { cpu, events }).collect();
-        joining.finish().map_err(|error| error.at(self.file.path()))
+        assembly.finish().map_err(|error| error.at(self.file.path()))
     }
 
     /// Decodes events a batch at a time, in bounded memory.
@@ -124,17 +111,5 @@ impl TextTrace {
     #[must_use]
     pub fn data_bytes(&self) -> u64 {
         self.file.len() as u64
-    }
-}
-
-/// Appends events to those of their CPUs. So many bytes of all were read by then.
-fn deal_out(events: &[Event], streams: &mut BTreeMap<u16, Vec<Event>>, (done, all): (usize, usize)) {
-    // A CPU's events mostly come several in a row.
-    for run in events.chunk_by(|a, b| a.cpu == b.cpu) {
-        if let Some(first) = run.first() {
-            let events = streams.entry(first.cpu).or_default();
-            make_room(events, run.len(), done, all);
-            events.extend_from_slice(run);
-        }
     }
 }

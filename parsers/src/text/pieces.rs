@@ -12,7 +12,7 @@ use crate::mapped::MappedFile;
 /// Bytes of text that make a job: enough work for a thread, little enough to share out evenly.
 const JOB_BYTES: usize = 1 << 20;
 /// Jobs that are read at once. What is found out from a trace's beginning is found in as many.
-const JOBS_AT_A_TIME: usize = 16;
+pub(super) const JOBS_AT_A_TIME: usize = 16;
 
 /// Reads the lines of a file.
 pub(super) struct Pieces<'a> {
@@ -32,23 +32,33 @@ impl<'a> Pieces<'a> {
         self.at
     }
 
-    /// The next pieces in file order; none if that was all. `buffers` are empty ones that their events may go into.
-    pub(super) fn batch(&mut self, mut buffers: Vec<Vec<Event>>) -> Vec<Piece<'a>> {
+    /// The next pieces in file order; none if that was all.
+    pub(super) fn batch(&mut self) -> Vec<Piece<'a>> {
         let mut ranges = Vec::new();
         while ranges.len() < JOBS_AT_A_TIME && self.at < self.file.len() {
             let end = end_of_job(self.file, self.at);
             ranges.push(self.at..end);
             self.at = end;
         }
-        buffers.resize_with(ranges.len(), Vec::new);
-        let read = |(range, events): (Range<usize>, Vec<Event>)| {
-            let bytes = range.len() as u64;
-            self.file.populate(range.clone());
-            let piece = chunk::read(self.file, range, self.reading, events);
-            (self.progress)(bytes);
-            piece
+        ranges.into_par_iter().map(|range| self.read(range, Vec::new())).collect()
+    }
+
+    /// The lines of every job.
+    pub(super) fn ranges(&self) -> Vec<Range<usize>> {
+        let next = |range: &Range<usize>| {
+            let start = range.end;
+            (start < self.file.len()).then(|| start..end_of_job(self.file, start))
         };
-        ranges.into_par_iter().zip(buffers).map(read).collect()
+        std::iter::successors(next(&(0..0)), next).collect()
+    }
+
+    /// Reads the lines of a job. `events` is an empty buffer for its events.
+    pub(super) fn read(&self, range: Range<usize>, events: Vec<Event>) -> Piece<'a> {
+        let bytes = range.len() as u64;
+        self.file.populate(range.clone());
+        let piece = chunk::read(self.file, range, self.reading, events);
+        (self.progress)(bytes);
+        piece
     }
 }
 

@@ -7,6 +7,7 @@ use memchr::memmem;
 use rustc_hash::FxHashMap;
 
 use super::number::{hexadecimal, integer};
+use super::recent::Recent;
 
 /// Addresses below are none, and more symbols than this are not numbered.
 const FIRST_ADDRESS: u64 = 1 << 24;
@@ -14,18 +15,23 @@ const FIRST_ADDRESS: u64 = 1 << 24;
 /// The call sites of a piece of a trace, as they stand there, numbered from 1.
 #[derive(Debug, Default)]
 pub(super) struct Sites<'a> {
-    numbers: FxHashMap<&'a [u8], u64>,
+    numbers: FxHashMap<&'a [u8], usize>,
     texts: Vec<&'a [u8]>,
+    recent: Recent<'a>,
 }
 
 impl<'a> Sites<'a> {
     /// The number of a call site within the piece.
     #[inline]
     pub(super) fn number(&mut self, text: &'a [u8]) -> u64 {
-        *self.numbers.entry(text).or_insert_with(|| {
-            self.texts.push(text);
-            self.texts.len() as u64
-        })
+        let Self { numbers, texts, recent } = self;
+        let find = || {
+            *numbers.entry(text).or_insert_with(|| {
+                texts.push(text);
+                texts.len()
+            })
+        };
+        recent.number(text, find) as u64
     }
 
     /// The text behind a number.

@@ -29,14 +29,14 @@ pub(super) struct Stream<'a> {
 impl<'a> Stream<'a> {
     pub(super) fn new(trace: &'a TextTrace, progress: &'a (dyn Fn(u64) + Sync)) -> Self {
         let mut pieces = Pieces::new(&trace.file, &trace.opening.reading, progress);
-        let first = pieces.batch(Vec::new());
+        let first = pieces.batch();
         let joining = Joining::new(&trace.opening, pointers::survey(&first));
         Self { trace, pieces, first: Some(first), joining, window: Window::default(), read_to: 0, is_done: false }
     }
 
     /// Reads on; false at the end.
     fn read(&mut self) -> bool {
-        let batch = self.first.take().unwrap_or_else(|| self.pieces.batch(Vec::new()));
+        let batch = self.first.take().unwrap_or_else(|| self.pieces.batch());
         let is_more = !batch.is_empty();
         self.window.begin();
         for mut piece in batch {
