@@ -1,7 +1,7 @@
-//! How fast text and perf.data become typed events, in events per second, on one core and on all.
+//! How fast text, perf.data and the Parquet store become typed events, in events per second, on one core and on all.
 //!
 //! What is read is made from the trace.dat that `SLUBREPLAY_TRACE` names, by default a shipped one: the same events as the kernel's
-//! `trace` file and `perf script` print them, and in samples as `perf record` lays them out for 6.1 and later.
+//! `trace` file and `perf script` print them, in samples as `perf record` lays them out for 6.1 and later, and in columns.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use slubreplay_parsers::AnyTrace;
 use slubreplay_parsers::event::{AllocCall, Body, Event, FreeCall};
 use slubreplay_parsers::recording::Recording;
+use slubreplay_parsers::store;
 
 #[allow(dead_code, reason = "shared with tests, which use all of it")]
 #[path = "../src/tracedat/tests/layouts.rs"]
@@ -30,7 +31,9 @@ use records::{Format, LITTLE_64};
 fn decode(criterion: &mut Criterion) {
     let given = std::env::var_os("SLUBREPLAY_TRACE").map(PathBuf::from);
     let shipped = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces/midlife-6.12/trace.dat");
-    let recording = AnyTrace::open(&given.unwrap_or_else(shipped)).unwrap().decode(&|_| {}).unwrap();
+    let source = given.unwrap_or_else(shipped);
+    let trace = AnyTrace::open(&source).unwrap();
+    let recording = trace.decode(&|_| {}).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let mut group = criterion.benchmark_group("formats");
     group.sample_size(20);
@@ -40,8 +43,11 @@ fn decode(criterion: &mut Criterion) {
         ("perf script text", text(printed::perf_script(&recording))),
         ("perf.data", perf_data(&recording)),
     ] {
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    store::convert(&trace, &source, &dir.path().join("Parquet"), &|_| {}).unwrap();
+    for name in ["ftrace text", "perf script text", "perf.data", "Parquet"] {
         let path = dir.path().join(name);
-        std::fs::write(&path, bytes).unwrap();
         group.throughput(Throughput::Elements(open_and_decode(&path)));
         let all = std::thread::available_parallelism().map_or(1, usize::from);
         for threads in [1, all] {
