@@ -51,6 +51,10 @@ pub(super) struct Piece<'a> {
     pub(super) overwritten: u64,
     /// Lines of events without a CPU.
     pub(super) without_cpu: u64,
+    /// The last name of each thread, with the blanks that are printed around it.
+    pub(super) tasks: FxHashMap<i32, &'a [u8]>,
+    /// The thread of the last event.
+    last_task: (i32, &'a [u8]),
     /// By [`Kind`]: the arguments of the last event.
     last: [&'a [u8]; KINDS],
 }
@@ -116,6 +120,7 @@ impl<'a> Piece<'a> {
         match head::line(own, reading.shape) {
             Some(Line::Event(head)) => {
                 self.lines.with_head += 1;
+                self.task(head.pid, own.get(..head.thread_end).unwrap_or_default());
                 self.event(&head, line, is_ended);
             }
             Some(Line::Other) => self.lines.with_head += 1,
@@ -124,6 +129,14 @@ impl<'a> Piece<'a> {
                 self.losses.push(Loss { cpu, time_ns, count });
             }
             None => self.without_head(own, reading, rest),
+        }
+    }
+
+    #[inline]
+    fn task(&mut self, pid: i32, name: &'a [u8]) {
+        if self.last_task != (pid, name) {
+            self.last_task = (pid, name);
+            self.tasks.insert(pid, name);
         }
     }
 

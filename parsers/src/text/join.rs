@@ -144,6 +144,11 @@ impl<'o> Joining<'o> {
                 *accounting.events.entry("(others)".to_owned()).or_default() += count;
             }
         }
+        let names = piece.tasks.drain().map(|(pid, name)| (pid, name.trim_ascii()));
+        // The kernel prints dots for a thread whose name it has not saved, perf a number.
+        let is_number = |pid: i32, name: &[u8]| name.strip_prefix(b":").is_some_and(|number| number == pid.to_string().as_bytes());
+        let named = names.filter(|&(pid, name)| !matches!(name, b"" | b"<...>") && !is_number(pid, name));
+        self.recording.tasks.extend(named.map(|(pid, name)| (pid, String::from_utf8_lossy(name).into_owned())));
         for (flags, uses) in &piece.flags.all {
             self.spellings.get_mut(flags.spelling as usize).into_iter().for_each(|count| *count += uses);
             if let Some(unknown) = &flags.unknown {

@@ -1,6 +1,6 @@
 //! Against the tools: a trace.dat printed by trace-cmd reads as the trace.dat does, but for what text cannot hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -125,6 +125,13 @@ fn every_way_of_trace_cmd_to_print_a_trace() {
         assert_eq!(text.accounting.events, binary.accounting.events, "{what:?}");
         assert_eq!(text.accounting.short_records, BTreeMap::new(), "{what:?}");
         assert!(text.sites.iter().any(|site| site == "getname_flags+0x28"), "{what:?}");
+        // The names of the threads that there are events of; the latency format has their first eight characters.
+        let pids: BTreeSet<i32> = binary.merged().map(|event| event.pid).collect();
+        let shown = |name: &str| if what.contains(&"-l") { name.chars().take(8).collect() } else { name.to_owned() };
+        let named: BTreeMap<i32, String> = pids.iter().filter_map(|pid| Some((*pid, shown(binary.tasks.get(pid)?)))).collect();
+        assert!(named.len() > 10, "{what:?}");
+        let text_names = text.tasks.iter().filter(|(pid, _)| named.contains_key(pid));
+        assert!(text_names.eq(&named), "{what:?}: {:?}", text.tasks);
     }
 }
 

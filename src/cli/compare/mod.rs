@@ -25,7 +25,10 @@ pub(super) fn run(args: &CompareArgs, machine: MachineArgs) -> Result<ExitCode, 
     let shown = match (&args.traces[..], &args.against[..]) {
         ([trace], []) => {
             if !asks_for_kernels {
-                return Err(Failure::usage("one trace, and nothing to compare it with", "--kernels, --models, --set, or another trace"));
+                return Err(Failure::usage(
+                    "one trace, and nothing to compare it with",
+                    "--kernels, --models, --set, or another trace; `slubreplay compare --help` shows examples",
+                ));
             }
             let loaded = load::plan(load::read(trace)?, machine.wishes(), trace)?;
             let only = args.cache.as_ref().map(|name| loaded.cache("--cache", name)).transpose()?;
