@@ -1,4 +1,4 @@
-//! Rows of text in columns.
+//! Rows of text in columns; values as programs read them.
 
 /// Blanks between two columns.
 const GAP: &str = "  ";
@@ -34,6 +34,11 @@ pub(super) fn row<const N: usize>(cells: [&dyn ToString; N]) -> Vec<String> {
 /// A CSV field; cache names may hold anything.
 pub(super) fn csv_field(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+/// A mean for a program, in as many places as anybody will want.
+pub(super) fn thousandths(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]

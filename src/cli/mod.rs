@@ -43,6 +43,7 @@ mod tune;
 mod verify;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -83,6 +84,16 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => failure.report(),
     }
+}
+
+/// Writes results as files of a folder, which is made if it does not exist.
+fn write_files(dir: &Path, files: &[(&str, &str)]) -> Result<(), Failure> {
+    let failed = |path: &Path, error| Failure::output(&path.display().to_string(), error);
+    std::fs::create_dir_all(dir).map_err(|error| failed(dir, error))?;
+    files.iter().try_for_each(|(name, content)| {
+        let path = dir.join(name);
+        std::fs::write(&path, content).map_err(|error| failed(&path, error))
+    })
 }
 
 /// Writes a result to stdout. A reader that has seen enough and closed the pipe is no error.

@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::load::Loaded;
+use crate::compare::STARTED_ANEW;
 use crate::tune::{Assignment, Axis, Base, Change, ChangeError, Tuned};
 
 /// Finds the caches, and checks every value. What the user should know comes with it.
@@ -64,10 +65,7 @@ pub(super) fn apply(loaded: &mut Loaded, assignments: &[Assignment]) -> Result<(
     };
     if !restarted.is_empty() {
         let names: Vec<&str> = restarted.iter().map(|&cache| plan.caches[cache].name.as_str()).collect();
-        loaded.setting.notes.push(format!(
-            "caches with other slabs than recorded start with their old objects allocated anew, without the gaps between them: {}",
-            names.join(", ")
-        ));
+        loaded.setting.notes.push(format!("caches {STARTED_ANEW}: {}", names.join(", ")));
     }
     plan.marks.iter_mut().for_each(|(position, _)| *position += initial.len());
     plan.ops = std::mem::take(&mut loaded.plan.ops);

@@ -64,6 +64,10 @@ impl Replayed {
     }
 }
 
+/// How caches begin whose slabs do not fit, in notes: "caches {STARTED_ANEW}".
+pub(crate) const STARTED_ANEW: &str =
+    "with other slabs than recorded start with their old objects allocated anew, without the gaps between them";
+
 /// Moments at which the state of all caches is looked at, for means over time.
 pub const SAMPLES: u32 = 1000;
 
@@ -106,10 +110,7 @@ fn replay(plan: &Plan, recorded: &Setting, target: &Setting, progress: &(dyn Fn(
     }
     let name = |cache: &usize| plan.caches[*cache].name.as_str();
     if !restarted.is_empty() {
-        notes.push(format!(
-            "caches with other slabs than recorded start with their old objects allocated anew, without the gaps between them: {}",
-            listed(restarted.iter().map(name))
-        ));
+        notes.push(format!("caches {STARTED_ANEW}: {}", listed(restarted.iter().map(name))));
     }
     if !unlaid.is_empty() {
         let what = if is_translated { "left out" } else { "laid out as recorded" };

@@ -1,13 +1,15 @@
 //! One load, replayed by each kernel and setting that is asked for.
 
+use rayon::prelude::*;
+
 use super::super::args::CompareArgs;
 use super::super::failure::Failure;
 use super::super::load::Loaded;
 use super::super::progress::Stage;
 use super::super::set;
-use crate::compare::{Replayed, SAMPLES, compare, is_recorded};
+use crate::compare::{Replayed, SAMPLES, STARTED_ANEW, compare, is_recorded};
 use crate::setting::Setting;
-use crate::tune::{MAX_CONFIGURATIONS, Pages, Trial, grid, try_all};
+use crate::tune::{Change, MAX_CONFIGURATIONS, Pages, Row, Trial, TrialError, grid};
 
 /// One of the columns of a comparison.
 pub(super) struct Candidate {
@@ -50,20 +52,19 @@ fn settings(args: &CompareArgs, loaded: &Loaded) -> Result<Vec<Candidate>, Failu
     let base = set::base(loaded);
     let trial = Trial::new(base, Pages::Recorded, SAMPLES);
     let stage = Stage::operations("replaying", (loaded.plan.ops.len() * configurations.len()) as u64);
-    let tried = try_all(&trial, &configurations, &|operations| stage.add(operations))?;
+    let replay = |changes: &Vec<Change>| trial.run(changes, &|operations| stage.add(operations));
+    let rows = configurations.par_iter().map(replay).collect::<Result<Vec<Row>, TrialError>>();
     drop(stage);
     // What the user asked to see beside the others has to be there.
-    if let Some((_, error)) = tried.refused.into_iter().next() {
-        return Err(set::failure(error));
-    }
-    let candidate = |row: crate::tune::Row| {
+    let rows = rows.map_err(|error| match error {
+        TrialError::Change(error) => set::failure(error),
+        TrialError::Replay(error) => error.into(),
+    })?;
+    let candidate = |row: Row| {
         let (setting, caches) = base.caches(&row.changes).map_err(set::failure)?;
         let mut own = Vec::new();
         if !row.restarted.is_empty() {
-            own.push(format!(
-                "{} caches with other slabs than recorded start with their old objects allocated anew, without the gaps between them",
-                row.restarted.len()
-            ));
+            own.push(format!("{} caches {STARTED_ANEW}", row.restarted.len()));
         }
         if !row.changes.is_empty() {
             own.extend(notes.iter().cloned());
@@ -83,5 +84,5 @@ fn settings(args: &CompareArgs, loaded: &Loaded) -> Result<Vec<Candidate>, Failu
     };
     // The recorded kernel, which is the first of any grid, may be there by its release already.
     let is_there = args.kernels.iter().any(|&release| is_recorded(release, loaded.setting.kernel.release));
-    tried.rows.into_iter().skip(usize::from(is_there)).map(candidate).collect()
+    rows.into_iter().skip(usize::from(is_there)).map(candidate).collect()
 }

@@ -10,12 +10,12 @@ mod candidates;
 mod recordings;
 mod same;
 
-use std::path::Path;
 use std::process::ExitCode;
+use std::slice::from_ref;
 
 use super::args::{CompareArgs, CompareFormat, MachineArgs};
 use super::failure::Failure;
-use super::{load, print};
+use super::{load, print, write_files};
 
 pub(super) fn run(args: &CompareArgs, machine: MachineArgs) -> Result<ExitCode, Failure> {
     let asks_for_kernels = !(args.kernels.is_empty() && args.models.is_empty() && args.set.is_empty());
@@ -37,19 +37,15 @@ pub(super) fn run(args: &CompareArgs, machine: MachineArgs) -> Result<ExitCode, 
             let shown = same::Shown { trace, loaded: &loaded, candidates: &candidates, only };
             Forms { text: shown.as_text(args.top), csv: shown.as_csv(), json: shown.as_json() }
         }
-        ([base, against], []) => recordings::compare(args, &[base], &[against], &machine)?,
+        ([base, against], []) => recordings::compare(args, from_ref(base), from_ref(against), &machine)?,
         (_, []) => {
             let hint = "put those of one kind first, and those of the other behind --against";
             return Err(Failure::usage("which of these recordings are of one kind is not said", hint));
         }
-        (base, against) => recordings::compare(args, &paths(base), &paths(against), &machine)?,
+        (base, against) => recordings::compare(args, base, against, &machine)?,
     };
     if let Some(dir) = &args.out {
-        std::fs::create_dir_all(dir).map_err(|error| Failure::output(&dir.display().to_string(), error))?;
-        for (name, content) in [("compare.csv", &shown.csv), ("compare.json", &shown.json)] {
-            let path = dir.join(name);
-            std::fs::write(&path, content).map_err(|error| Failure::output(&path.display().to_string(), error))?;
-        }
+        write_files(dir, &[("compare.csv", &shown.csv), ("compare.json", &shown.json)])?;
     }
     print(match args.format {
         CompareFormat::Text => &shown.text,
@@ -59,10 +55,6 @@ pub(super) fn run(args: &CompareArgs, machine: MachineArgs) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
-fn paths(of: &[std::path::PathBuf]) -> Vec<&Path> {
-    of.iter().map(std::path::PathBuf::as_path).collect()
-}
-
 /// A result in all its forms.
 struct Forms {
     text: String,
@@ -70,7 +62,8 @@ struct Forms {
     json: String,
 }
 
-/// A mean in as many places as anybody will want.
-fn thousandths(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
+/// The line above the caches that are shown, so many of so many.
+fn by_cache_title(shown: usize, count: usize) -> String {
+    let order = if count > 1 { ", those whose mean memory differs most first" } else { "" };
+    format!("\nBy cache ({shown} of {count}{order})\n")
 }

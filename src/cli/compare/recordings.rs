@@ -1,26 +1,26 @@
 //! Recordings beside recordings, each replayed by its own kernel.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use slubreplay_reports::format::{bytes, percent, printable, thousands};
 
 use super::super::args::{CompareArgs, MachineArgs};
-use super::super::columns::{columns, csv_field, row};
+use super::super::columns::{columns, csv_field, row, thousandths};
 use super::super::failure::Failure;
 use super::super::load;
 use super::super::progress::Stage;
-use super::{Forms, thousandths};
+use super::{Forms, by_cache_title};
 use crate::compare::{CONFIDENCE, Compared, Difference, FALSE_DISCOVERIES, Measure, Run, Summary, compare as replay, compare_runs};
 
 /// Names of the two sides.
 const SIDES: [&str; 2] = ["base", "against"];
 
 /// Replays all of them and compares.
-pub(super) fn compare(args: &CompareArgs, base: &[&Path], against: &[&Path], machine: &MachineArgs) -> Result<Forms, Failure> {
+pub(super) fn compare(args: &CompareArgs, base: &[PathBuf], against: &[PathBuf], machine: &MachineArgs) -> Result<Forms, Failure> {
     let mut names = Names { wanted: args.cache.as_deref(), found: Vec::new(), missing: None };
-    let mut side = |paths: &[&Path]| paths.iter().map(|path| run(path, machine, &mut names)).collect::<Result<Vec<Run>, Failure>>();
+    let mut side = |paths: &[PathBuf]| paths.iter().map(|path| run(path, machine, &mut names)).collect::<Result<Vec<Run>, Failure>>();
     let runs = [side(base)?, side(against)?];
     let mut compared = compare_runs(&runs[0], &runs[1]);
     if let Some(wanted) = names.wanted {
@@ -62,7 +62,7 @@ fn run(path: &Path, machine: &MachineArgs, names: &mut Names<'_>) -> Result<Run,
 }
 
 struct Shown<'a> {
-    paths: [&'a [&'a Path]; 2],
+    paths: [&'a [PathBuf]; 2],
     runs: &'a [Vec<Run>; 2],
     compared: &'a [Compared],
 }
@@ -71,7 +71,7 @@ impl Shown<'_> {
     /// Side, path and run of all recordings.
     fn recordings(&self) -> impl Iterator<Item = (&'static str, &Path, &Run)> {
         let sides = SIDES.into_iter().zip(self.paths).zip(self.runs);
-        sides.flat_map(|((side, paths), runs)| paths.iter().zip(runs).map(move |(path, run)| (side, *path, run)))
+        sides.flat_map(|((side, paths), runs)| paths.iter().zip(runs).map(move |(path, run)| (side, path.as_path(), run)))
     }
 
     fn notes(&self) -> Vec<String> {
@@ -191,8 +191,7 @@ impl Shown<'_> {
         if caches.is_empty() {
             return;
         }
-        let order = if count > 1 { ", those whose mean memory differs most first" } else { "" };
-        writeln!(text, "\nBy cache ({} of {count}{order})", caches.len()).unwrap_or_default();
+        text.push_str(&by_cache_title(caches.len(), count));
         let heads = ["cache", "", "peak", "mean", "live", "allocs/s", "fast alloc", "free", "moves/1k", "held"];
         let mut rows = vec![heads.map(str::to_owned).to_vec()];
         for compared in caches {

@@ -6,10 +6,10 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use slubreplay_reports::format::{bytes, percent, printable, thousands};
 
-use super::super::columns::{columns, csv_field, row};
+use super::super::columns::{columns, csv_field, row, thousandths};
 use super::super::load::Loaded;
+use super::by_cache_title;
 use super::candidates::Candidate;
-use super::thousandths;
 use crate::compare::{Figures, NODE_MOVES, Replayed, is_recorded};
 use crate::setting::Setting;
 
@@ -227,8 +227,7 @@ impl Shown<'_> {
         if caches.is_empty() {
             return;
         }
-        let order = if count > 1 { ", those whose mean memory differs most first" } else { "" };
-        writeln!(text, "\nBy cache ({} of {count}{order})", caches.len()).unwrap_or_default();
+        text.push_str(&by_cache_title(caches.len(), count));
         let what = if self.has_settings() { "setting" } else { "kernel" };
         let heads = ["cache", what, "slab", "peak", "mean", "live", "fast alloc", "free", "moves", "held", "mean"];
         let mut rows = vec![heads.map(str::to_owned).to_vec()];

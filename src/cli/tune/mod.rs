@@ -24,7 +24,7 @@ use super::args::{MachineArgs, TuneArgs, TuneCommand, TuneFormat, TuneLint};
 use super::failure::Failure;
 use super::load::{self, Loaded};
 use super::progress::Stage;
-use super::{print, set};
+use super::{print, set, write_files};
 use crate::tune::{
     Axis, Change, Commands, Effect, Knob, MARGIN, MAX_CONFIGURATIONS, Row, Trial, Tried, beside, best, effects, grid, pareto, search,
     try_all,
@@ -141,11 +141,7 @@ impl<'a> Found<'a> {
     }
 
     fn write(&self, dir: &std::path::Path) -> Result<(), Failure> {
-        std::fs::create_dir_all(dir).map_err(|error| Failure::output(&dir.display().to_string(), error))?;
-        for (name, content) in [("tune.csv", programs::csv(self)), ("tune.json", programs::json(self))] {
-            let path = dir.join(name);
-            std::fs::write(&path, content).map_err(|error| Failure::output(&path.display().to_string(), error))?;
-        }
+        write_files(dir, &[("tune.csv", &programs::csv(self)), ("tune.json", &programs::json(self))])?;
         export::write_all(&self.figures(), dir).map_err(Failure::input)?;
         Ok(())
     }

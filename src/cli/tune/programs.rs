@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use super::super::columns::csv_field;
+use super::super::columns::{csv_field, thousandths};
 use super::{Found, Recommended};
 use crate::tune::{Block, Row, slow_work};
 
@@ -28,11 +28,6 @@ pub(super) const COLUMNS: [Column; 14] = [
     ("slow_work", |row| Some(json!(slow_work(row)))),
     ("restarted_caches", |row| Some(json!(row.restarted.len()))),
 ];
-
-/// A mean in as many places as anybody will want.
-fn thousandths(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
-}
 
 /// One row for each configuration: its values, then its figures. The first is the recorded one. A value is empty where caches have their own.
 pub(super) fn csv(found: &Found<'_>) -> String {
